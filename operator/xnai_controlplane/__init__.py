@@ -1,0 +1,1 @@
+"""A private kube-apiserver with etcd on one machine."""

@@ -1,0 +1,1 @@
+"""The reference workloads: what the images run."""
