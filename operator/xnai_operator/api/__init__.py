@@ -1,0 +1,1 @@
+"""The resources: pydantic models are the source, `crds/` is generated from them."""

@@ -1,0 +1,106 @@
+"""Every condition type and every reason the operator uses: one table, so that a reason in an event, a log line,
+a metric label and a condition is the same word.
+
+Follows the Kubernetes API conventions: `Ready` is always present, `Reconciling` and `Stalled` are abnormal-true
+and absent when all is well (kstatus).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Type(StrEnum):
+    """Condition types."""
+
+    READY = "Ready"
+    RENDERED = "Rendered"
+    ADMITTED = "Admitted"
+    HEALTHY = "Healthy"
+    TMPFS_ENFORCED = "TmpfsEnforced"
+    LIMITS_ENFORCED = "LimitsEnforced"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why: the cause, not the phase."""
+
+    # The resource itself.
+    SPEC_INVALID = "SpecInvalid"
+    FIELD_UNSUPPORTED = "FieldUnsupported"
+    MOUNT_PATH_DUPLICATE = "MountPathDuplicate"
+    MOUNT_PATH_NESTED = "MountPathNested"
+    HOST_PORT_CONFLICT = "HostPortConflict"
+    DEPENDENCY_CYCLE = "DependencyCycle"
+    DEPENDENCY_MISSING = "DependencyMissing"
+    POLICY_CONFLICT = "PolicyConflict"
+    NO_SERVICE_SELECTED = "NoServiceSelected"
+    POLICY_APPLIED = "PolicyApplied"
+    RENDERED = "Rendered"
+    # What it needs.
+    IMAGE_MISSING = "ImageMissing"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    CONFIG_MAP_MISSING = "ConfigMapMissing"
+    MODEL_MISSING = "ModelMissing"
+    VOLUME_MISSING = "VolumeMissing"
+    INSUFFICIENT_MEMORY = "InsufficientMemory"
+    FITS = "Fits"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    # What happens to it.
+    SUSPENDED = "Suspended"
+    NOT_STARTED = "NotStarted"
+    SPEC_CHANGED = "SpecChanged"
+    CONTAINER_EXITED = "ContainerExited"
+    BACK_OFF = "BackOff"
+    START_FAILED = "StartFailed"
+    PODMAN_UNAVAILABLE = "PodmanUnavailable"
+    OWNER_GONE = "OwnerGone"
+    STOPPED_BY_HAND = "StoppedByHand"
+    LEFTOVER_REMOVED = "LeftoverRemoved"
+    # What was observed.
+    STARTING = "Starting"
+    PROBE_FAILED = "ProbeFailed"
+    PROBE_SUCCEEDED = "ProbeSucceeded"
+    MOUNTS_VERIFIED = "MountsVerified"
+    MOUNT_DIFFERS = "MountDiffers"
+    CGROUP_LIMITS_UNAVAILABLE = "CgroupLimitsUnavailable"
+    LIMITS_APPLIED = "LimitsApplied"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition as decided; the transition time is added when it is merged into a status."""
+
+    type: Type
+    status: bool | None
+    reason: Reason
+    message: str
+
+
+def _word(status: bool | None) -> str:
+    return "Unknown" if status is None else str(status)
+
+
+def merge(
+    current: list[dict[str, Any]], wanted: list[Condition], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The list to store: `wanted`, each with the time its status last changed (that of `current` when it did not)."""
+    before = {c["type"]: c for c in current}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    merged = []
+    for condition in wanted:
+        old = before.get(condition.type.value)
+        same = old is not None and old["status"] == _word(condition.status)
+        merged.append(
+            {
+                "type": condition.type.value,
+                "status": _word(condition.status),
+                "reason": condition.reason.value,
+                "message": condition.message,
+                "observedGeneration": generation,
+                "lastTransitionTime": old["lastTransitionTime"] if old is not None and same else stamp,
+            }
+        )
+    return merged

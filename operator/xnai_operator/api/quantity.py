@@ -1,0 +1,54 @@
+"""Kubernetes quantities: `512Mi`, `1.5G`, `250m`, as the API server parses them.
+
+Source: k8s.io/apimachinery/pkg/api/resource (suffixes and rounding up to the next whole unit).
+"""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+
+_FACTORS: Final[dict[str, Decimal]] = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    **{suffix: Decimal(1000) ** (i + 1) for i, suffix in enumerate(["k", "M", "G", "T", "P", "E"])},
+    **{suffix: Decimal(1024) ** (i + 1) for i, suffix in enumerate(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])},
+}
+
+
+def _parse(text: str) -> Decimal:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-zA-Z]*)", text)
+    if match is None or match[2] not in _FACTORS:
+        raise ValueError(f"{text!r} is not a quantity; write a number with an optional suffix, such as 512Mi or 1.5G")
+    return Decimal(match[1]) * _FACTORS[match[2]]
+
+
+def to_bytes(text: str) -> int:
+    """A quantity of memory in bytes, rounded up. Raises ValueError when it is not a quantity."""
+    return int(_parse(text).to_integral_value(rounding=ROUND_CEILING))
+
+
+def to_millicores(text: str) -> int:
+    """A quantity of CPU in thousandths of a core, rounded up. Raises ValueError when it is not a quantity."""
+    return int((_parse(text) * 1000).to_integral_value(rounding=ROUND_CEILING))
+
+
+def format_bytes(value: int) -> str:
+    """The shortest exact binary quantity: 536870912 -> `512Mi`."""
+    for suffix in ("Ti", "Gi", "Mi", "Ki"):
+        factor = int(_FACTORS[suffix])
+        if value and value % factor == 0:
+            return f"{value // factor}{suffix}"
+    return str(value)
+
+
+def _checked(text: str) -> str:
+    _parse(text)
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_checked)]
+"""A quantity as written by the user; parsed where it is used, so that what is shown is what was written."""

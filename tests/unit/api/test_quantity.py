@@ -1,0 +1,27 @@
+import pytest
+
+from xnai_operator.api import quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("1", 1), ("1500m", 2), ("1k", 1000), ("1Ki", 1024), ("1.5Mi", 1572864), ("2G", 2_000_000_000)],
+)
+def test_memory_in_bytes_is_rounded_up(text: str, expected: int) -> None:
+    assert quantity.to_bytes(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("2", 2000), ("0.5", 500), ("250m", 250), ("0.0001", 1)])
+def test_cpu_in_thousandths_is_rounded_up(text: str, expected: int) -> None:
+    assert quantity.to_millicores(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "Mi", "1MB", "-1", "1e3x", "1 Mi"])
+def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="512Mi"):
+        quantity.to_bytes(text)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(536870912, "512Mi"), (1000, "1000"), (0, "0"), (1 << 30, "1Gi")])
+def test_bytes_are_written_in_the_largest_exact_unit(value: int, expected: str) -> None:
+    assert quantity.format_bytes(value) == expected

@@ -1,0 +1,34 @@
+from typing import Any
+
+import pytest
+
+from xnai_operator.api import resources
+
+
+def body(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "redis", "namespace": "default"}, "spec": {"image": "x", **spec}}
+
+
+def test_a_service_is_restricted_by_default() -> None:
+    security = resources.service(body()).spec.security
+    assert (security.run_as_user, security.read_only_root_filesystem, security.add_capabilities) == (1001, True, [])
+
+
+def test_a_port_is_published_on_loopback_by_default() -> None:
+    port = resources.service(body(ports=[{"name": "http", "containerPort": 80, "hostPort": 8080}])).spec.ports[0]
+    assert port.host_ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"imagee": "y"}, "spec.imagee"),
+        ({"ports": [{"name": "http", "containerPort": 0}]}, "spec.ports[0].containerPort"),
+        ({"storage": {"tmpfs": [{"mountPath": "/tmp", "size": "1MB"}]}}, "spec.storage.tmpfs[0].size"),
+        ({"storage": {"tmpfs": [{"mountPath": "tmp", "size": "1Mi"}]}}, "spec.storage.tmpfs[0].mountPath"),
+        ({"security": {"runAsUser": 0}}, "spec.security.runAsUser"),
+    ],
+)
+def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:
+    with pytest.raises(resources.InvalidResourceError, match=path.replace("[", r"\[")):
+        resources.service(body(**spec))
