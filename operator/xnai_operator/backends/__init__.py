@@ -1,0 +1,1 @@
+"""Where pods run. One Protocol (`base`), one package a runtime."""

@@ -1,0 +1,84 @@
+"""What the engine asks of a runtime. Every call returns soon: a start is begun, not awaited until ready."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from xnai_operator.health.probe import ProbeRequest, ProbeResult
+from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
+
+
+@dataclass(frozen=True)
+class ObservedMount:
+    """A tmpfs as it stands in the running container. Sizes in bytes; `used` from statvfs."""
+
+    mount_path: str
+    filesystem: str
+    size: int
+    used: int
+    mode: str
+    uid: int
+    gid: int
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
+    `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run."""
+
+    name: str
+    namespace: str
+    service: str
+    uid: str
+    hash: str
+    running: bool
+    pid: int = 0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    oom_killed: bool = False
+    image_id: str = ""
+    memory_limit: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The runtime at one moment. `images`: references that can be started without a pull -> image id."""
+
+    pods: dict[str, ObservedPod]
+    images: dict[str, str] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
+    limits_enforced: bool = True
+    """False on rootless cgroup v1, where Podman applies no memory or CPU limit."""
+
+
+class Backend(Protocol):
+    """A runtime. Every method raises BackendError when the runtime fails, with what to do in the message."""
+
+    async def observe(self) -> Observed:
+        """All pods of ours, images and volumes, in a few milliseconds."""
+
+    async def start(self, pod: RenderedPod) -> None:
+        """Make ready what the pod needs and start it. An older pod of the name is removed first; after a failure
+        nothing of the pod is left but its persistent volumes."""
+
+    async def stop(self, name: str, grace_seconds: int) -> None:
+        """Remove the pod and its tmpfs and file directories. Persistent volumes stay. No error when it is gone."""
+
+    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
+        """The mounts at the wanted paths, read from the running container."""
+
+    async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
+        """Run one probe in the pod's network namespace (or the command in its container)."""
+
+    async def logs(self, name: str, tail: int) -> str:
+        """The last `tail` lines of the service's output."""
+
+    async def changes(self) -> None:
+        """Return when something of ours changed in the runtime (an event), or raise when the stream broke."""
+
+    async def sweep(self, keep: set[str]) -> list[str]:
+        """Remove tmpfs and file directories of pods not in `keep` (by pod name); what was removed."""
+
+    async def close(self) -> None:
+        """Release connections and helper processes. Pods stay."""

@@ -1,0 +1,24 @@
+"""The error tree. Each error carries a reason of `api.conditions` and a message for people."""
+
+from xnai_operator.api.conditions import Reason
+
+
+class XnaiError(Exception):
+    """Base of what the operator raises on purpose."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class SpecError(XnaiError):
+    """The resource is wrong; nothing changes until it is edited."""
+
+
+class BackendError(XnaiError):
+    """The runtime failed; tried again with back-off."""
+
+
+class BudgetError(XnaiError):
+    """The machine has not enough; waits for room."""

@@ -1,0 +1,15 @@
+"""What rendering must know of the installation: paths and the key of the hashes. Read once, passed in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Environment:
+    """`runtime_dir`: where tmpfs directories are mounted ($XDG_RUNTIME_DIR/xnai). `models_dir`: GGUF files.
+    `key`: the installation's HMAC key, so that no secret can be guessed from a label."""
+
+    runtime_dir: str
+    models_dir: str
+    key: bytes
+    cores: int
+    """Physical cores the inference threads may use."""

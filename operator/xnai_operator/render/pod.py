@@ -1,0 +1,68 @@
+"""What a back end needs to run a service: the pod document and everything to prepare before it is played."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TmpfsDirectory:
+    """A tmpfs the back end mounts at `source` on the host before the pod starts. `size` in bytes."""
+
+    source: str
+    mount_path: str
+    size: int
+    mode: str
+    uid: int
+    gid: int
+    exec: bool
+
+
+@dataclass(frozen=True)
+class FileDirectory:
+    """Files the back end writes into a read-only tmpfs directory `source`: contents of a ConfigMap or Secret."""
+
+    source: str
+    mount_path: str
+    files: dict[str, bytes] = field(repr=False)
+    uid: int
+    gid: int
+    secret: bool
+
+
+@dataclass(frozen=True)
+class PersistentVolume:
+    """A named volume. `owned`: this service's own, made when missing; else another's, which must exist."""
+
+    name: str
+    owned: bool
+
+
+@dataclass(frozen=True)
+class NetworkAttachment:
+    """The bridge `name` with `aliases`; without a name a network of its own (pasta)."""
+
+    name: str | None
+    aliases: tuple[str, ...] = ()
+    mtu: int = 1500
+
+
+@dataclass(frozen=True)
+class RenderedPod:
+    """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label."""
+
+    namespace: str
+    service: str
+    uid: str
+    document: dict[str, Any]
+    hash: str
+    image: str
+    tmpfs: tuple[TmpfsDirectory, ...]
+    files: tuple[FileDirectory, ...]
+    volumes: tuple[PersistentVolume, ...]
+    network: NetworkAttachment
+    model_file: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return str(self.document["metadata"]["name"])

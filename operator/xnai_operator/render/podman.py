@@ -1,0 +1,179 @@
+"""The Podman dialect: a pod document for `podman kube play` and what must stand ready before it is played.
+
+tmpfs, config and secrets are directories the back end mounts beforehand and the pod gets as hostPath:
+`emptyDir.sizeLimit` is not enforced by any released Podman, a ConfigMap volume stays on disk as plain text and
+can be turned against the host (CVE-2025-9566), and a tmpfs volume loses its mode on restart.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from xnai_operator.api.quantity import to_bytes
+from xnai_operator.api.resources import XnaiService
+from xnai_operator.api.xnaiservice import FileSource, TmpfsMount
+from xnai_operator.render import inference, names, security
+from xnai_operator.render.environment import Environment
+from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
+
+MTU: Final = 1500
+FileContents = Mapping[tuple[str, str], Mapping[str, bytes]]
+"""(kind, name) -> key -> bytes, of the namespace; kind is `ConfigMap` or `Secret`."""
+
+
+class _Mounts:
+    """The `volumes` and `volumeMounts` of a pod, built side by side."""
+
+    def __init__(self) -> None:
+        self.volumes: list[dict[str, Any]] = []
+        self.mounts: list[dict[str, Any]] = []
+
+    def host_path(self, source: str, path: str, *, read_only: bool, kind: str = "Directory") -> None:
+        self._add({"hostPath": {"path": source, "type": kind}}, path, read_only=read_only)
+
+    def claim(self, volume: str, path: str, *, read_only: bool, owned: bool) -> None:
+        # `U` gives the volume to the container's user, for an image directory of another owner would be copied
+        # onto it at first use. Only for the owner: two users with `U` on one volume take it from each other.
+        self._add({"persistentVolumeClaim": {"claimName": volume}}, path + (":U" if owned else ""), read_only=read_only)
+
+    def _add(self, source: dict[str, Any], path: str, *, read_only: bool) -> None:
+        name = f"v{len(self.volumes)}"
+        self.volumes.append({"name": name, **source})
+        self.mounts.append({"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {}))
+
+
+def _digest(key: bytes, value: object) -> str:
+    """A keyed hash of 32 hexadecimal digits: fits a label, and no secret can be guessed from it."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
+    own = service.spec.security
+    thing = mount.mount_path.strip("/").replace("~", "~0").replace("/", "~1")  # as RFC 6901 does: no two paths collide
+    return TmpfsDirectory(
+        source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
+        mount_path=mount.mount_path,
+        size=to_bytes(mount.size),
+        mode=mount.mode,
+        uid=own.run_as_user if mount.owner is None else mount.owner,
+        gid=own.run_as_group if mount.group is None else mount.group,
+        exec=mount.exec,
+    )
+
+
+def _files(
+    service: XnaiService, kind: str, source: FileSource, contents: FileContents, environment: Environment
+) -> FileDirectory:
+    available = contents[kind, source.name]
+    files = {key: available[key] for key in (source.keys or sorted(available))}
+    digest = _digest(environment.key, {key: value.hex() for key, value in files.items()})
+    thing = f"{kind.lower()}.{source.name}.{digest}"
+    return FileDirectory(
+        source=f"{environment.runtime_dir}/files/{names.volume(service.namespace, service.name, thing)}",
+        mount_path=source.mount_path,
+        files=files,
+        uid=service.spec.security.run_as_user,
+        gid=service.spec.security.run_as_group,
+        secret=kind == "Secret",
+    )
+
+
+def _ports(service: XnaiService) -> list[dict[str, Any]]:
+    return [
+        {"name": port.name, "containerPort": port.container_port, "protocol": port.protocol}
+        | ({"hostPort": port.host_port, "hostIP": port.host_ip} if port.host_port else {})
+        for port in service.spec.ports
+    ]
+
+
+def _resources(service: XnaiService) -> dict[str, Any]:
+    given = service.spec.resources
+    limits: dict[str, Any] = given.limits.to_json()
+    if service.spec.inference is not None and service.spec.inference.device == "vulkan":
+        limits["podman.io/device=/dev/dri/renderD128"] = 1
+    return {k: v for k, v in (("requests", given.requests.to_json()), ("limits", limits)) if v}
+
+
+def render(
+    service: XnaiService, tmpfs: list[TmpfsMount], contents: FileContents, environment: Environment
+) -> RenderedPod:
+    """The service as a pod. `tmpfs` are its merged mounts; `contents` holds what its config and secrets name
+    (checked before: a missing one is a KeyError here)."""
+    spec = service.spec
+    mounts = _Mounts()
+    directories = tuple(_tmpfs(service, mount, environment) for mount in tmpfs)
+    for directory in directories:
+        mounts.host_path(directory.source, directory.mount_path, read_only=False)
+    sources = [("ConfigMap", c) for c in spec.storage.config] + [("Secret", s) for s in spec.storage.secrets]
+    files = tuple(_files(service, kind, source, contents, environment) for kind, source in sources)
+    for entry in files:
+        mounts.host_path(entry.source, entry.mount_path, read_only=True)
+    volumes = []
+    for volume in spec.storage.volumes:
+        owned = volume.service in {None, service.name}
+        name = names.volume(service.namespace, volume.service or service.name, volume.name)
+        volumes.append(PersistentVolume(name, owned))
+        mounts.claim(name, volume.mount_path, read_only=volume.read_only, owned=owned and not volume.read_only)
+    for path in spec.storage.host_paths:
+        mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
+    model = None
+    if spec.inference is not None:
+        model = f"{environment.models_dir}/{spec.inference.model.file}"
+        inside = f"{inference.MODEL_DIRECTORY}/{spec.inference.model.file}"
+        mounts.host_path(model, inside, read_only=True, kind="File")
+    variables = {e.name: e.value for e in spec.env} | inference.environment(spec, environment.cores)
+    container: dict[str, Any] = {"name": names.CONTAINER, "image": spec.image, "imagePullPolicy": "IfNotPresent"}
+    optional = {
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "env": [{"name": k, "value": v} for k, v in variables.items()],
+        "ports": _ports(service),
+        "resources": _resources(service),
+        "volumeMounts": mounts.mounts,
+    }
+    container |= {key: value for key, value in optional.items() if value}
+    container["securityContext"] = security.container(spec.security)
+    network = NetworkAttachment(None, mtu=MTU)
+    if spec.network.mode == "Namespace":
+        aliases = tuple(names.aliases(service.namespace, service.name))
+        network = NetworkAttachment(names.network(service.namespace), aliases, MTU)
+    body = {
+        # No restart by Podman: it has no back-off (19 restarts in 1.2 s); the operator starts it again.
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+        "containers": [container],
+        "volumes": mounts.volumes,
+    }
+    annotations = security.annotations(spec.security)
+    digest = _digest(
+        environment.key,
+        [body, annotations, [repr(d) for d in directories], [repr(v) for v in volumes], repr(network)],
+    )
+    labels = {
+        "app.kubernetes.io/name": service.name,
+        "app.kubernetes.io/part-of": "xnai",
+        names.LABEL_MANAGED: names.MANAGER,
+        names.LABEL_NAMESPACE: service.namespace,
+        names.LABEL_SERVICE: service.name,
+        names.LABEL_UID: service.uid,
+        names.LABEL_HASH: digest,
+    }
+    metadata: dict[str, Any] = {"name": names.pod(service.namespace, service.name), "labels": labels}
+    if annotations:
+        metadata["annotations"] = annotations
+    return RenderedPod(
+        namespace=service.namespace,
+        service=service.name,
+        uid=service.uid,
+        document={"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body},
+        hash=digest,
+        image=spec.image,
+        tmpfs=directories,
+        files=files,
+        volumes=tuple(volumes),
+        network=network,
+        model_file=model,
+    )

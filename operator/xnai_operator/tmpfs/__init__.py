@@ -1,0 +1,1 @@
+"""Which tmpfs mounts a service has: policies, precedence, conflicts. Pure."""

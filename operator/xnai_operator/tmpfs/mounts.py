@@ -1,0 +1,61 @@
+"""The tmpfs mounts of a service: those of its policies, overridden by its own, and the implicit ones bounded."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.errors import SpecError
+
+# Podman puts an unlimited tmpfs (half of RAM, exec) on these paths of a read-only container unless something is
+# mounted there (pkg/specgen/generate/storage.go addReadWriteTmpfsMounts; no switch in the YAML, seen up to 5.8).
+IMPLICIT: Final = tuple(TmpfsMount(mount_path=path, size="16Mi", mode="1777") for path in ("/tmp", "/run", "/var/tmp"))
+
+
+def normal(path: str) -> str:
+    """One spelling for one place: no trailing slash, `/var/run` is `/run` (a link in every distribution's image)."""
+    path = "/" + "/".join(part for part in path.split("/") if part)
+    return "/run" + path[len("/var/run") :] if path == "/var/run" or path.startswith("/var/run/") else path
+
+
+def selects(policy: TmpfsPolicy, service: XnaiService) -> bool:
+    """Whether the policy holds for the service: same namespace, all labels equal."""
+    wanted = policy.spec.selector.match_labels
+    return policy.namespace == service.namespace and all(service.labels.get(k) == v for k, v in wanted.items())
+
+
+def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsMount]:
+    """The service's tmpfs mounts, by path, paths normalised.
+
+    The service's own mount holds over a policy's, the higher precedence over the lower. Raises SpecError
+    (PolicyConflict) when two policies of one precedence differ on a path the service does not settle itself.
+    """
+    chosen: dict[str, TmpfsMount] = {}
+    source: dict[str, tuple[int, str]] = {}
+    own = {normal(mount.mount_path): mount for mount in service.spec.storage.tmpfs}
+    for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
+        for mount in policy.spec.mounts:
+            path = normal(mount.mount_path)
+            if path in own:
+                continue
+            if path not in chosen:
+                chosen[path], source[path] = mount, (policy.spec.precedence, policy.name)
+            elif source[path][0] == policy.spec.precedence and chosen[path] != mount:
+                raise SpecError(
+                    Reason.POLICY_CONFLICT,
+                    f"TmpfsPolicies {source[path][1]} and {policy.name} both have precedence {policy.spec.precedence} "
+                    f"and differ on {path}; give one a higher precedence or set the mount in the service",
+                )
+    chosen |= own
+    if service.spec.security.read_only_root_filesystem:
+        taken = set(chosen) | {normal(path) for path in other_paths(service)}
+        chosen |= {mount.mount_path: mount for mount in IMPLICIT if mount.mount_path not in taken}
+    return [chosen[path].model_copy(update={"mount_path": path}) for path in sorted(chosen)]
+
+
+def other_paths(service: XnaiService) -> list[str]:
+    """The mount paths of the service that are no tmpfs."""
+    storage = service.spec.storage
+    groups = (storage.volumes, storage.config, storage.secrets, storage.host_paths)
+    return [entry.mount_path for group in groups for entry in group]
