@@ -24,6 +24,7 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python hack/generate --check
 
 test: venv  ## all tests
 	.venv/bin/pytest

@@ -166,7 +166,6 @@ def _definition(
 
 def definitions() -> dict[str, dict[str, Any]]:
     """File name -> CustomResourceDefinition."""
-    text = {"type": "string"}
     number = {"type": "integer", "format": "int64"}
     service = _definition(
         "XnaiService",
@@ -176,12 +175,7 @@ def definitions() -> dict[str, dict[str, Any]]:
         _status(
             {
                 "restarts": {**number, "description": "Restarts since the pod was last rendered."},
-                "retryAfter": {
-                    **text,
-                    "format": "date-time",
-                    "description": "No start is tried before this time.",
-                },
-                "startedAt": {**text, "format": "date-time"},
+                "retryAtSeconds": {**number, "description": "No start is tried before this time (Unix seconds)."},
                 "memoryRequestBytes": {**number, "description": "What the service is admitted with."},
             }
         ),

@@ -1,0 +1,1 @@
+"""Chains of small checks, each returning what it violates. Pure."""

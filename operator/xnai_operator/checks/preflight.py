@@ -1,0 +1,212 @@
+"""What must hold before a service may start. Each check sees one service among all and returns the first fault.
+
+The order matters: what is wrong in the resource itself comes before what is missing around it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.api.resources import XnaiService
+from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.render import names
+from xnai_operator.render.podman import FileContents
+from xnai_operator.tmpfs.mounts import normal, other_paths
+
+
+@dataclass(frozen=True)
+class Input:
+    """One service and what surrounds it. `services` by key (`namespace.name`), the service included."""
+
+    service: XnaiService
+    services: Mapping[str, XnaiService]
+    tmpfs: list[TmpfsMount]
+    contents: FileContents
+    images: Mapping[str, str]
+    models: frozenset[str]
+    volumes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """`permanent`: only an edit of the resource mends it."""
+
+    reason: Reason
+    message: str
+    permanent: bool
+
+
+Check = Callable[[Input], Violation | None]
+
+
+def _wrong(reason: Reason, message: str) -> Violation:
+    return Violation(reason, message, permanent=True)
+
+
+def _missing(reason: Reason, message: str) -> Violation:
+    return Violation(reason, message, permanent=False)
+
+
+def mount_paths(given: Input) -> Violation | None:
+    """A path is mounted once, and nothing is mounted below a tmpfs or a persistent volume."""
+    tmpfs = [normal(mount.mount_path) for mount in given.tmpfs]
+    others = [normal(path) for path in other_paths(given.service)]
+    seen: set[str] = set()
+    for path in tmpfs + others:
+        if path in seen:
+            return _wrong(Reason.MOUNT_PATH_DUPLICATE, f"{path} is mounted twice; remove one of the mounts")
+        seen.add(path)
+    volumes = {normal(volume.mount_path) for volume in given.service.spec.storage.volumes}
+    for outer in sorted(volumes):
+        for inner in sorted(seen):
+            if inner.startswith(outer.rstrip("/") + "/"):
+                return _wrong(
+                    Reason.MOUNT_PATH_NESTED,
+                    f"{inner} lies inside the persistent volume at {outer}: its content would hide there; "
+                    "mount one of them elsewhere",
+                )
+    return None
+
+
+def own_ports(given: Input) -> Violation | None:
+    """A port name and a host port are used once in a service."""
+    names_seen: set[str] = set()
+    for index, port in enumerate(given.service.spec.ports):
+        if port.name in names_seen:
+            return _wrong(Reason.SPEC_INVALID, f"spec.ports[{index}].name: {port.name} is used twice")
+        names_seen.add(port.name)
+    return None
+
+
+def _age(service: XnaiService) -> tuple[str, str]:
+    return (service.created, service.key)
+
+
+def host_ports(given: Input) -> Violation | None:
+    """A host port belongs to the oldest service that asks for it."""
+    for index, port in enumerate(given.service.spec.ports):
+        if port.host_port is None:
+            continue
+        for other in given.services.values():
+            if other.key == given.service.key or _age(other) > _age(given.service):
+                continue
+            if any(p.host_port == port.host_port and p.protocol == port.protocol for p in other.spec.ports):
+                return _wrong(
+                    Reason.HOST_PORT_CONFLICT,
+                    f"spec.ports[{index}].hostPort: {port.host_port} is taken by XnaiService "
+                    f"{other.namespace}/{other.name}; choose another",
+                )
+    return None
+
+
+def dependencies(given: Input) -> Violation | None:
+    """Dependencies exist in the namespace and form no cycle."""
+    start = given.service
+    trail: list[str] = []
+
+    def visit(service: XnaiService) -> Violation | None:
+        trail.append(service.name)
+        for name in service.spec.depends_on:
+            if name == start.name:
+                return _wrong(
+                    Reason.DEPENDENCY_CYCLE,
+                    f"spec.dependsOn: {' -> '.join([*trail, name])} is a cycle; remove one dependency",
+                )
+            other = given.services.get(f"{start.namespace}.{name}")
+            if other is not None and name not in trail and (fault := visit(other)) is not None:
+                return fault
+        trail.pop()
+        return None
+
+    if (fault := visit(start)) is not None:
+        return fault
+    for index, name in enumerate(start.spec.depends_on):
+        if f"{start.namespace}.{name}" not in given.services:
+            return _missing(
+                Reason.DEPENDENCY_MISSING,
+                f"spec.dependsOn[{index}]: there is no XnaiService {name} in namespace {start.namespace}; "
+                "apply it or remove the dependency",
+            )
+    return None
+
+
+def files(given: Input) -> Violation | None:
+    """Every ConfigMap and Secret named exists and has the keys named."""
+    storage = given.service.spec.storage
+    groups = (
+        ("config", "ConfigMap", Reason.CONFIG_MAP_MISSING, storage.config),
+        ("secrets", "Secret", Reason.SECRET_MISSING, storage.secrets),
+    )
+    for field, kind, reason, sources in groups:
+        for index, source in enumerate(sources):
+            path = f"spec.storage.{field}[{index}]"
+            content = given.contents.get((kind, source.name))
+            if content is None:
+                where = f"namespace {given.service.namespace}"
+                return _missing(reason, f"{path}.name: there is no {kind} {source.name} in {where}; create it")
+            for key in source.keys:
+                if key not in content:
+                    return _missing(reason, f"{path}.keys: {kind} {source.name} has no key {key}; add it")
+    return None
+
+
+def shared_volumes(given: Input) -> Violation | None:
+    """A volume of another service is declared there."""
+    service = given.service
+    for index, volume in enumerate(service.spec.storage.volumes):
+        if volume.service is None or volume.service == service.name:
+            continue
+        path = f"spec.storage.volumes[{index}]"
+        owner = given.services.get(f"{service.namespace}.{volume.service}")
+        if owner is None or not any(
+            v.name == volume.name and v.service in {None, owner.name} for v in owner.spec.storage.volumes
+        ):
+            return _missing(
+                Reason.VOLUME_MISSING,
+                f"{path}: XnaiService {volume.service} declares no volume {volume.name}; declare it there",
+            )
+        if names.volume(service.namespace, volume.service, volume.name) not in given.volumes:
+            return _missing(Reason.VOLUME_MISSING, f"{path}: waits for {volume.service} to start and make the volume")
+    return None
+
+
+def image_id(images: Mapping[str, str], image: str) -> str | None:
+    """The id of a local image. A name without a registry is looked for as Podman does, on localhost first."""
+    tagged = image if ":" in image.rsplit("/", 1)[-1] or "@" in image else f"{image}:latest"
+    for candidate in (tagged, f"localhost/{tagged}", f"docker.io/library/{tagged}", f"docker.io/{tagged}"):
+        if candidate in images:
+            return images[candidate]
+    return None
+
+
+def image(given: Input) -> Violation | None:
+    """The image is on the machine."""
+    name = given.service.spec.image
+    if image_id(given.images, name) is None:
+        return _missing(
+            Reason.IMAGE_MISSING,
+            f"spec.image: {name} is not on this machine; build it, or fetch it with `podman pull {name}`",
+        )
+    return None
+
+
+def model(given: Input) -> Violation | None:
+    """The model file is on the machine."""
+    inference = given.service.spec.inference
+    if inference is not None and inference.model.file not in given.models:
+        return _missing(
+            Reason.MODEL_MISSING,
+            f"spec.inference.model.file: {inference.model.file} is not in the models directory; "
+            "`xnai doctor` prints where it belongs",
+        )
+    return None
+
+
+CHAIN: tuple[Check, ...] = (
+    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model,
+)  # fmt: skip
+
+
+def first_violation(given: Input, chain: tuple[Check, ...] = CHAIN) -> Violation | None:
+    """The first check that does not hold."""
+    return next((fault for check in chain if (fault := check(given)) is not None), None)

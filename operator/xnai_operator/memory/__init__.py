@@ -1,0 +1,1 @@
+"""How much memory services need and whether the machine has it. Pure."""

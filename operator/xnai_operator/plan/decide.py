@@ -1,0 +1,250 @@
+"""The decision of a pass: what to start and stop, and what to say of every resource. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xnai_operator.api.conditions import Condition, Reason, Type
+from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.checks import preflight
+from xnai_operator.errors import SpecError
+from xnai_operator.memory.admission import Demand, Verdict, admit, demand
+from xnai_operator.plan import backoff, readiness
+from xnai_operator.plan.model import Action, Facts, Plan, Report
+from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.plan.order import ordered
+from xnai_operator.plan.verify import differences
+from xnai_operator.render import names
+from xnai_operator.render.pod import RenderedPod
+from xnai_operator.render.podman import render
+from xnai_operator.tmpfs.mounts import merged, selects
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What was decided for one service. `ready` is what its dependants wait for."""
+
+    ready: bool
+    report: Report
+    action: Action | None = None
+    rendered: RenderedPod | None = None
+    wake_at: float | None = None
+
+
+def decide(facts: Facts, now: float) -> Plan:
+    """One pass. `now` in seconds since the epoch."""
+    services = facts.desired.services
+    mounts, conflicts = _merged_mounts(facts)
+    demands = {key: demand(services[key], mounts[key]) for key in mounts}
+    verdicts = admit(demands.values(), facts.machine.allocatable)
+    outcomes: dict[str, _Outcome] = {}
+    for service in ordered(services):
+        if service.key in conflicts:
+            outcomes[service.key] = _refused(conflicts[service.key].reason, conflicts[service.key].message)
+            continue
+        fault = preflight.first_violation(_input(facts, service, mounts[service.key]))
+        if fault is not None:
+            outcomes[service.key] = _violated(facts, service, fault)
+            continue
+        outcomes[service.key] = _service(
+            facts, service, mounts[service.key], demands[service.key], verdicts[service.key], outcomes, now
+        )
+    reports = {key: outcome.report for key, outcome in outcomes.items()}
+    reports |= {invalid.key: _refused(Reason.SPEC_INVALID, invalid.message).report for invalid in facts.desired.invalid}
+    wakes = [outcome.wake_at for outcome in outcomes.values() if outcome.wake_at is not None]
+    return Plan(
+        actions=(*_orphans(facts, set(reports)), *(o.action for o in outcomes.values() if o.action is not None)),
+        services=reports,
+        policies={policy.key: _policy(facts, policy) for policy in facts.desired.policies},
+        rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
+        wake_at=min(wakes, default=None),
+    )
+
+
+def _merged_mounts(facts: Facts) -> tuple[dict[str, list[TmpfsMount]], dict[str, SpecError]]:
+    mounts: dict[str, list[TmpfsMount]] = {}
+    conflicts: dict[str, SpecError] = {}
+    for key, service in facts.desired.services.items():
+        try:
+            mounts[key] = merged(service, facts.desired.policies)
+        except SpecError as error:
+            conflicts[key] = error
+    return mounts, conflicts
+
+
+def _input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> preflight.Input:
+    return preflight.Input(
+        service=service,
+        services=facts.desired.services,
+        tmpfs=mounts,
+        contents=facts.desired.contents.get(service.namespace, {}),
+        images=facts.observed.images,
+        models=facts.desired.models,
+        volumes=facts.observed.volumes,
+    )
+
+
+def _refused(reason: Reason, message: str) -> _Outcome:
+    """A resource only an edit can mend; what runs is left alone."""
+    conditions = (
+        Condition(Type.READY, False, reason, message),
+        Condition(Type.STALLED, True, reason, message),
+    )
+    return _Outcome(False, Report(conditions))
+
+
+def _waiting(reason: Reason, message: str, *more: Condition, wake_at: float | None = None, **fields: Any) -> _Outcome:
+    conditions = (
+        Condition(Type.READY, False, reason, message),
+        Condition(Type.RECONCILING, True, reason, message),
+        *more,
+    )
+    return _Outcome(False, Report(conditions, fields), wake_at=wake_at)
+
+
+def _violated(facts: Facts, service: XnaiService, fault: preflight.Violation) -> _Outcome:
+    outcome = (_refused if fault.permanent else _waiting)(fault.reason, fault.message)
+    pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
+    if pod is None or not pod.running:
+        return outcome
+    # What runs goes on serving those who depend on it; the resource says why the change is not made.
+    return replace(outcome, ready=facts.probes.get(pod.name, readiness.ProbeState()).ready)
+
+
+def _service(
+    facts: Facts,
+    service: XnaiService,
+    mounts: list[TmpfsMount],
+    need: Demand,
+    verdict: Verdict,
+    outcomes: dict[str, _Outcome],
+    now: float,
+) -> _Outcome:
+    """A service in which nothing is wrong."""
+    contents = facts.desired.contents.get(service.namespace, {})
+    rendered = render(service, mounts, contents, facts.machine.environment)
+    pod = facts.observed.pods.get(rendered.name)
+    fields: dict[str, Any] = {"memoryRequestBytes": need.total, "restarts": int(service.status.get("restarts", 0))}
+    admitted = Condition(
+        Type.ADMITTED,
+        verdict.admitted,
+        Reason.FITS if verdict.admitted else Reason.INSUFFICIENT_MEMORY,
+        verdict.message,
+    )
+    if service.spec.suspend:
+        message = "spec.suspend is true: nothing is started, changed or stopped"
+        ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
+        conditions = (Condition(Type.READY, ready, Reason.SUSPENDED, message), admitted)
+        return _Outcome(ready, Report(conditions, fields), rendered=rendered)
+    if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running:
+        return _running(facts, service, rendered, pod, admitted, fields)
+    if not verdict.admitted:
+        waiting = _waiting(Reason.INSUFFICIENT_MEMORY, verdict.message, admitted, **fields)
+        return replace(waiting, rendered=rendered)
+    missing = [d for d in service.spec.depends_on if not outcomes[f"{service.namespace}.{d}"].ready]
+    if missing:
+        message = f"waits for {', '.join(missing)} to be Ready"
+        return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
+    return _start(service, rendered, pod, admitted, fields, now)
+
+
+def _start(
+    service: XnaiService,
+    rendered: RenderedPod,
+    pod: ObservedPod | None,
+    admitted: Condition,
+    fields: dict[str, Any],
+    now: float,
+) -> _Outcome:
+    """Nothing stands in the way of a start but back-off after an exit or a failed start."""
+    restarts = int(fields["restarts"])
+    retry_at = float(service.status.get("retryAtSeconds", 0))
+    if pod is None or pod.uid != service.uid:
+        reason, message = Reason.NOT_STARTED, f"starts pod {rendered.name}"
+    elif pod.hash != rendered.hash:
+        reason, message = Reason.SPEC_CHANGED, "what was rendered differs from what runs"
+        restarts, retry_at = 0, 0.0
+    else:
+        why = "was killed for want of memory" if pod.oom_killed else f"exited with {pod.exit_code}"
+        reason, message = Reason.CONTAINER_EXITED, f"the container {why}"
+        if pod.finished_at - pod.started_at > backoff.RESET_AFTER_SECONDS:
+            restarts = 0
+        retry_at = max(retry_at, pod.finished_at + backoff.delay(restarts))
+        restarts += 1
+    if retry_at > now:
+        waiting = _waiting(Reason.BACK_OFF, f"{message}; waits before the next start", admitted, **fields)
+        return replace(waiting, rendered=rendered, wake_at=retry_at)
+    starting = _waiting(reason, message, admitted, **(fields | {"restarts": restarts}))
+    action = Action("start", rendered.name, reason, message, rendered, service.spec.termination_grace_period_seconds)
+    return replace(starting, action=action, rendered=rendered)
+
+
+def _running(
+    facts: Facts,
+    service: XnaiService,
+    rendered: RenderedPod,
+    pod: ObservedPod,
+    admitted: Condition,
+    fields: dict[str, Any],
+) -> _Outcome:
+    """The pod runs as rendered: say how it is."""
+    state = facts.probes.get(pod.name)
+    if state is None:  # not asked yet since this process started: what was last stored still holds
+        before = {c["type"]: c for c in service.status.get("conditions", [])}.get(Type.READY.value, {})
+        ready = before.get("status") == "True"
+        message = str(before.get("message", "")) if ready else "no probe has answered yet"
+    else:
+        ready, message = state.ready, state.message
+    if ready:
+        reason = Reason.PROBE_SUCCEEDED
+    else:
+        reason = Reason.PROBE_FAILED if state is not None and state.failures else Reason.STARTING
+    conditions = [
+        Condition(Type.READY, ready, reason, message),
+        Condition(Type.HEALTHY, ready if state is not None or ready else None, reason, message),
+        admitted,
+    ]
+    if not ready and not (state is not None and state.started):
+        conditions.append(Condition(Type.RECONCILING, True, reason, message))
+    found = facts.mounts.get(pod.name)
+    if found is not None:
+        faults = differences(rendered.tmpfs, found)
+        conditions.append(
+            Condition(
+                Type.TMPFS_ENFORCED,
+                not faults,
+                Reason.MOUNT_DIFFERS if faults else Reason.MOUNTS_VERIFIED,
+                "; ".join(faults) or f"{len(rendered.tmpfs)} tmpfs mounts are as wanted in the running container",
+            )
+        )
+    enforced = facts.observed.limits_enforced
+    conditions.append(
+        Condition(
+            Type.LIMITS_ENFORCED,
+            enforced,
+            Reason.LIMITS_APPLIED if enforced else Reason.CGROUP_LIMITS_UNAVAILABLE,
+            "the kernel enforces memory and CPU limits"
+            if enforced
+            else "rootless Podman on cgroup v1 applies no limits; admission still holds the sum. Boot with cgroup v2",
+        )
+    )
+    return _Outcome(ready, Report(tuple(conditions), fields), rendered=rendered)
+
+
+def _orphans(facts: Facts, known: set[str]) -> list[Action]:
+    """Pods of ours whose resource is gone. A pod of a resource that is only wrong stays."""
+    return [
+        Action("stop", pod.name, Reason.OWNER_GONE, f"XnaiService {pod.namespace}/{pod.service} is gone")
+        for pod in facts.observed.pods.values()
+        if f"{pod.namespace}.{pod.service}" not in known
+    ]
+
+
+def _policy(facts: Facts, policy: TmpfsPolicy) -> Report:
+    matched = [s.name for s in facts.desired.services.values() if selects(policy, s)]
+    if matched:
+        message = f"holds for {', '.join(sorted(matched))}"
+        return Report((Condition(Type.READY, True, Reason.POLICY_APPLIED, message),), {"services": len(matched)})
+    labels = ", ".join(f"{k}={v}" for k, v in policy.spec.selector.match_labels.items()) or "any"
+    message = f"spec.selector: no XnaiService in namespace {policy.namespace} has the labels {labels}"
+    return Report((Condition(Type.READY, False, Reason.NO_SERVICE_SELECTED, message),), {"services": 0})

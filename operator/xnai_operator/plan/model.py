@@ -1,0 +1,82 @@
+"""The plan: actions, and what is to be said of each resource."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xnai_operator.api.conditions import Condition, Reason
+from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.plan.observed import Observed, ObservedMount
+from xnai_operator.plan.readiness import ProbeState
+from xnai_operator.render.environment import Environment
+from xnai_operator.render.pod import RenderedPod
+from xnai_operator.render.podman import FileContents
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A resource the models refuse; `key` is `namespace.name`."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Everything asked for. `contents` by namespace. `models`: file names present."""
+
+    services: Mapping[str, XnaiService]
+    policies: tuple[TmpfsPolicy, ...]
+    contents: Mapping[str, FileContents]
+    models: frozenset[str]
+    invalid: tuple[Invalid, ...] = ()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The node: `allocatable` bytes for services, and what rendering needs."""
+
+    allocatable: int
+    environment: Environment
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that `decide` looks at. `probes` and `mounts` by pod name, for the container running now."""
+
+    desired: Desired
+    observed: Observed
+    machine: Machine
+    probes: Mapping[str, ProbeState]
+    mounts: Mapping[str, tuple[ObservedMount, ...]]
+
+
+@dataclass(frozen=True)
+class Action:
+    """`start` carries the pod to run (an older one of its name is replaced), `stop` only the name."""
+
+    kind: Literal["start", "stop"]
+    name: str
+    reason: Reason
+    message: str
+    pod: RenderedPod | None = field(default=None, repr=False)
+    grace_seconds: int = 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """What to write into one resource's status. `fields` stand beside the conditions."""
+
+    conditions: tuple[Condition, ...]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`wake_at`: seconds since the epoch when to look again even if nothing happens."""
+
+    actions: tuple[Action, ...]
+    services: Mapping[str, Report]
+    policies: Mapping[str, Report]
+    rendered: Mapping[str, RenderedPod]
+    wake_at: float | None = None

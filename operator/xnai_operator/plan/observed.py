@@ -1,0 +1,48 @@
+"""The runtime as it was found: pods, images, volumes, mounts."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ObservedMount:
+    """A tmpfs as it stands in the running container. Sizes in bytes; `used` from statvfs."""
+
+    mount_path: str
+    filesystem: str
+    size: int
+    used: int
+    mode: str
+    uid: int
+    gid: int
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
+    `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run."""
+
+    name: str
+    namespace: str
+    service: str
+    uid: str
+    hash: str
+    running: bool
+    pid: int = 0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    oom_killed: bool = False
+    image_id: str = ""
+    memory_limit: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The runtime at one moment. `images`: references that can be started without a pull -> image id."""
+
+    pods: dict[str, ObservedPod]
+    images: dict[str, str] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
+    limits_enforced: bool = True
+    """False on rootless cgroup v1, where Podman applies no memory or CPU limit."""

@@ -1,0 +1,1 @@
+"""The pass: gather, decide, act, report."""

@@ -1,0 +1,212 @@
+"""The engine: one pass over the whole node at a time, whenever something marked it dirty.
+
+gather -> decide -> act -> report. A pass starts things and returns; the next one sees how far they came. Probes
+run beside the passes and only mark the node dirty when a verdict changed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from xnai_operator.api.conditions import Condition, Type
+from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
+from xnai_operator.errors import BackendError
+from xnai_operator.health import probe as probing
+from xnai_operator.plan import backoff, readiness
+from xnai_operator.plan.decide import decide
+from xnai_operator.plan.model import Action, Facts, Machine, Plan, Report
+from xnai_operator.reconcile.store import Store
+from xnai_operator.reconcile.writer import Api, event_for, status_for
+
+log = structlog.get_logger()
+
+RESYNC_SECONDS = 60.0
+"""The node is looked at this often even if nobody reported a change."""
+
+Life = tuple[str, int, float]
+"""A container's run: pod name, process id, start time."""
+
+
+class Engine:
+    """Drives one backend towards what the store holds. `clock` gives seconds since the epoch."""
+
+    def __init__(self, store: Store, backend: Backend, api: Api, machine: Machine, clock: Callable[[], float]) -> None:
+        self.store = store
+        self._backend = backend
+        self._api = api
+        self._machine = machine
+        self._clock = clock
+        self._dirty = asyncio.Event()
+        self._dirty.set()
+        self._probes: dict[Life, readiness.ProbeState] = {}
+        self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
+        self._plan: Plan | None = None
+        self._pods: dict[str, ObservedPod] = {}
+
+    def mark_dirty(self) -> None:
+        """Ask for a pass. Calls before it starts are one."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Pass after pass, until cancelled."""
+        watcher = asyncio.create_task(self._watch_runtime())
+        prober = asyncio.create_task(self._probe_forever())
+        try:
+            while True:
+                wait = RESYNC_SECONDS
+                if self._plan is not None and self._plan.wake_at is not None:
+                    wait = min(wait, max(self._plan.wake_at - self._clock(), 0.05))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._dirty.wait(), wait)
+                self._dirty.clear()
+                try:
+                    await self.one_pass()
+                except BackendError as error:
+                    log.warning("pass failed", reason=error.reason.value, message=error.message)
+                    await asyncio.sleep(1.0)
+                    self.mark_dirty()
+                except Exception:
+                    # A fault of ours must not end the operator: the pass is tried again, from fresh facts.
+                    log.exception("pass failed")
+                    await asyncio.sleep(5.0)
+                    self.mark_dirty()
+        finally:
+            for task in (watcher, prober):
+                task.cancel()
+            await asyncio.gather(watcher, prober, return_exceptions=True)
+
+    async def one_pass(self) -> Plan:
+        """One pass. Raises BackendError when the runtime cannot be observed; failed actions are reported."""
+        facts = await self._gather()
+        plan = decide(facts, self._clock())
+        self._plan = plan
+        self._pods = facts.observed.pods
+        await self._report(plan)
+        if plan.actions:
+            await asyncio.gather(*(self._act(action) for action in plan.actions))
+            self.mark_dirty()
+        return plan
+
+    async def _gather(self) -> Facts:
+        observed = await self._backend.observe()
+        lives = {_life(pod): pod for pod in observed.pods.values() if pod.running}
+        self._probes = {life: state for life, state in self._probes.items() if life in lives}
+        self._mounts = {life: found for life, found in self._mounts.items() if life in lives}
+        rendered = self._plan.rendered if self._plan is not None else {}
+        for life, pod in lives.items():
+            wanted = rendered.get(f"{pod.namespace}.{pod.service}")
+            if life not in self._mounts and wanted is not None and wanted.hash == pod.hash:
+                self._mounts[life] = tuple(await self._backend.mounts(pod, wanted.tmpfs))
+        models = await asyncio.to_thread(_model_files, self._machine.environment.models_dir)
+        return Facts(
+            desired=self.store.desired(models),
+            observed=observed,
+            machine=self._machine,
+            probes={life[0]: state for life, state in self._probes.items()},
+            mounts={life[0]: found for life, found in self._mounts.items()},
+        )
+
+    async def _act(self, action: Action) -> None:
+        log.info(action.kind, pod=action.name, reason=action.reason.value, message=action.message)
+        failure: BackendError | None = None
+        try:
+            if action.kind == "start":
+                assert action.pod is not None
+                await self._backend.start(action.pod)
+            else:
+                await self._backend.stop(action.name, action.grace_seconds)
+        except BackendError as error:
+            failure = error
+            log.warning(
+                "action failed", action=action.kind, pod=action.name, reason=error.reason.value, message=error.message
+            )
+        if action.pod is None:
+            return
+        body = self.store.get("XnaiService", action.pod.namespace, action.pod.service)
+        if body is None:
+            return
+        now = self._clock()
+        if failure is None:
+            verb = action.kind.capitalize()
+            event = event_for(body, action.reason.value, action.message, verb, now, warning=False)
+            await self._api.create_event(action.pod.namespace, event)
+            return
+        event = event_for(body, failure.reason.value, failure.message, "Start", now, warning=True)
+        await self._api.create_event(action.pod.namespace, event)
+        restarts = int((body.get("status") or {}).get("restarts", 0)) + 1
+        retry_at = int(now + backoff.delay(restarts) + 1)
+        ready = Condition(Type.READY, False, failure.reason, failure.message)
+        progress = Condition(Type.RECONCILING, True, failure.reason, failure.message)
+        await self._write(
+            "XnaiService", body, Report((ready, progress), {"restarts": restarts, "retryAtSeconds": retry_at})
+        )
+
+    async def _report(self, plan: Plan) -> None:
+        for kind, reports in (("XnaiService", plan.services), ("TmpfsPolicy", plan.policies)):
+            for key, report in reports.items():
+                namespace, name = key.split(".", 1)
+                body = self.store.get(kind, namespace, name)
+                if body is not None:
+                    await self._write(kind, body, report)
+
+    async def _write(self, kind: str, body: dict[str, object], report: Report) -> None:
+        status = status_for(body, report, self._clock())
+        if status is None:
+            return
+        metadata = body["metadata"]
+        assert isinstance(metadata, dict)
+        stored = await self._api.patch_status(kind, metadata["namespace"], metadata["name"], status)
+        if stored is not None:
+            self.store.observe(stored)
+
+    async def _watch_runtime(self) -> None:
+        while True:
+            try:
+                await self._backend.changes()
+            except BackendError:
+                await asyncio.sleep(1.0)
+            self.mark_dirty()
+
+    async def _probe_forever(self) -> None:
+        running: dict[Life, asyncio.Task[None]] = {}
+        while True:
+            now = self._clock()
+            for pod in self._pods.values():
+                life = _life(pod)
+                if pod.running and (life not in running or running[life].done()):
+                    running[life] = asyncio.create_task(self._probe(pod, life, now))
+            running = {life: task for life, task in running.items() if not task.done()}
+            await asyncio.sleep(0.25)
+
+    async def _probe(self, pod: ObservedPod, life: Life, now: float) -> None:
+        service = self.store.service(pod.namespace, pod.service)
+        if service is None:
+            return
+        health = service.spec.health
+        state = self._probes.get(life)
+        if state is None:
+            state = self._probes[life] = readiness.initial(health)
+            self.mark_dirty()
+        due = readiness.due(health, state, now)
+        if due is None:
+            return
+        try:
+            result = await self._backend.probe(pod, probing.request(due))
+        except BackendError as error:
+            result = probing.ProbeResult(False, error.message)
+        after = readiness.after(health, state, due, self._clock(), success=result.success, message=result.message)
+        self._probes[life] = after
+        if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
+            self.mark_dirty()
+
+
+def _life(pod: ObservedPod) -> Life:
+    return (pod.name, pod.pid, pod.started_at)
+
+
+def _model_files(directory: str) -> frozenset[str]:
+    path = Path(directory)
+    return frozenset(entry.name for entry in path.iterdir() if entry.is_file()) if path.is_dir() else frozenset()

@@ -1,0 +1,83 @@
+"""Each check: what it refuses, and that the message names the field."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import make_service
+from xnai_operator.api.conditions import Reason
+from xnai_operator.api.resources import XnaiService
+from xnai_operator.checks.preflight import Input, Violation, first_violation
+from xnai_operator.tmpfs.mounts import merged
+
+
+def check(service: XnaiService, *others: XnaiService, **around: Any) -> Violation | None:
+    given: dict[str, Any] = {
+        "contents": {("Secret", "redis"): {"password": b"x"}},
+        "images": {"localhost/app:1": "sha256:1"},
+        "models": frozenset({"tiny.gguf"}),
+        "volumes": frozenset({"default.crawler.raw"}),
+    }
+    services = {s.key: s for s in (service, *others)}
+    return first_violation(Input(service, services, merged(service, ()), **(given | around)))
+
+
+TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "text"),
+    [
+        ({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data/tmp/"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/data/tmp"),
+        ({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data"}]}}, Reason.MOUNT_PATH_NESTED, "/data/tmp"),
+        ({"storage": {"tmpfs": [{"mountPath": "/var/run", "size": "1Mi"}], "config": [{"name": "c", "mountPath": "/run"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/run"),
+        ({"ports": [{"name": "a", "containerPort": 1}, {"name": "a", "containerPort": 2}]}, Reason.SPEC_INVALID, "spec.ports[1].name"),
+        ({"dependsOn": ["redis"]}, Reason.DEPENDENCY_CYCLE, "redis -> redis"),
+        ({"dependsOn": ["nobody"]}, Reason.DEPENDENCY_MISSING, "spec.dependsOn[0]"),
+        ({"storage": {"secrets": [{"name": "none", "mountPath": "/s"}]}}, Reason.SECRET_MISSING, "spec.storage.secrets[0]"),
+        ({"storage": {"secrets": [{"name": "redis", "mountPath": "/s", "keys": ["k"]}]}}, Reason.SECRET_MISSING, "no key k"),
+        ({"storage": {"config": [{"name": "none", "mountPath": "/s"}]}}, Reason.CONFIG_MAP_MISSING, "spec.storage.config[0]"),
+        ({"storage": {"volumes": [{"name": "raw", "service": "crawler", "mountPath": "/r"}]}}, Reason.VOLUME_MISSING, "crawler"),
+        ({"image": "localhost/none:1"}, Reason.IMAGE_MISSING, "podman pull"),
+        ({"inference": {"model": {"file": "big.gguf"}}}, Reason.MODEL_MISSING, "big.gguf"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(spec: dict[str, Any], reason: Reason, text: str) -> None:
+    fault = check(make_service(**spec))
+    assert fault is not None
+    assert (fault.reason, text in fault.message) == (reason, True)
+
+
+def test_a_cycle_over_several_services_is_found() -> None:
+    a, b, c = make_service("a", dependsOn=["b"]), make_service("b", dependsOn=["c"]), make_service("c", dependsOn=["a"])
+    fault = check(a, b, c)
+    assert fault is not None
+    assert (fault.reason, "a -> b -> c -> a" in fault.message) == (Reason.DEPENDENCY_CYCLE, True)
+
+
+def test_a_service_before_a_cycle_is_not_blamed_for_it() -> None:
+    fault = check(make_service("x", dependsOn=["a"]), make_service("a", dependsOn=["a"]))
+    assert fault is None
+
+
+def test_the_older_service_keeps_the_host_port() -> None:
+    port = {"ports": [{"name": "http", "containerPort": 80, "hostPort": 8000}]}
+    old, new = make_service("old", "2026-01-01T00:00:00Z", **port), make_service("new", "2026-01-02T00:00:00Z", **port)
+    fault = check(new, old)
+    assert check(old, new) is None
+    assert fault is not None
+    assert (fault.reason, "default/old" in fault.message) == (Reason.HOST_PORT_CONFLICT, True)
+
+
+@pytest.mark.parametrize("image", ["app:1", "localhost/app:1"])
+def test_a_short_image_name_is_found_on_localhost(image: str) -> None:
+    assert check(make_service(image=image)) is None
+
+
+def test_a_volume_of_another_service_is_accepted_once_it_is_made() -> None:
+    crawler = make_service("crawler", storage={"volumes": [{"name": "raw", "mountPath": "/raw"}]})
+    reader = make_service("reader", storage={"volumes": [{"name": "raw", "service": "crawler", "mountPath": "/raw"}]})
+    assert check(reader, crawler) is None
+    fault = check(reader, crawler, volumes=frozenset())
+    assert fault is not None
+    assert fault.permanent is False

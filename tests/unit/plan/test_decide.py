@@ -1,0 +1,205 @@
+"""What a pass decides, by the state it finds."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import make_service
+from xnai_operator.api import resources
+from xnai_operator.api.conditions import Reason, Type
+from xnai_operator.api.resources import XnaiService
+from xnai_operator.plan.decide import decide
+from xnai_operator.plan.model import Desired, Facts, Invalid, Machine, Plan
+from xnai_operator.plan.observed import Observed, ObservedPod
+from xnai_operator.plan.readiness import ProbeState
+from xnai_operator.render.environment import Environment
+
+NOW = 1_000_000.0
+GI = 1 << 30
+
+
+def facts(
+    *services: XnaiService,
+    environment: Environment,
+    pods: dict[str, ObservedPod] | None = None,
+    allocatable: int = 8 * GI,
+    probes: dict[str, ProbeState] | None = None,
+    **desired: Any,
+) -> Facts:
+    return Facts(
+        Desired({s.key: s for s in services}, **({"policies": (), "contents": {}, "models": frozenset()} | desired)),
+        Observed(pods or {}, images={"localhost/app:1": "sha256:1"}),
+        Machine(allocatable, environment),
+        probes or {},
+        {},
+    )
+
+
+def running(plan: Plan, name: str, **changes: Any) -> dict[str, ObservedPod]:
+    """The pod that the plan's service would have become."""
+    rendered = plan.rendered[f"default.{name}"]
+    pod = ObservedPod(rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5)
+    return {rendered.name: replace(pod, **changes)}
+
+
+def ready(plan: Plan, name: str) -> tuple[bool | None, Reason]:
+    condition = next(c for c in plan.services[f"default.{name}"].conditions if c.type is Type.READY)
+    return condition.status, condition.reason
+
+
+def actions(plan: Plan) -> list[tuple[str, str, Reason]]:
+    return [(a.kind, a.name, a.reason) for a in plan.actions]
+
+
+def test_a_new_service_is_started(environment: Environment) -> None:
+    plan = decide(facts(make_service(), environment=environment), NOW)
+    assert actions(plan) == [("start", "default.redis", Reason.NOT_STARTED)]
+
+
+def test_what_runs_unchanged_is_not_touched(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    again = facts(make_service(), environment=environment, pods=running(first, "redis"))
+    assert decide(again, NOW).actions == ()
+
+
+def test_a_changed_spec_replaces_the_pod(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    changed = facts(make_service(args=["--new"]), environment=environment, pods=running(first, "redis"))
+    assert actions(decide(changed, NOW)) == [("start", "default.redis", Reason.SPEC_CHANGED)]
+
+
+def test_a_changed_label_of_the_resource_restarts_nothing(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    relabelled = replace(make_service(), labels={"new": "label"})
+    assert decide(facts(relabelled, environment=environment, pods=running(first, "redis")), NOW).actions == ()
+
+
+def test_a_pod_of_a_deleted_and_recreated_resource_is_replaced(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    other = facts(make_service(), environment=environment, pods=running(first, "redis", uid="another"))
+    assert actions(decide(other, NOW)) == [("start", "default.redis", Reason.NOT_STARTED)]
+
+
+def test_a_pod_without_a_resource_is_stopped(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    gone = facts(environment=environment, pods=running(first, "redis"))
+    assert actions(decide(gone, NOW)) == [("stop", "default.redis", Reason.OWNER_GONE)]
+
+
+def test_a_pod_of_a_resource_that_became_invalid_is_left_alone(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    broken = facts(
+        environment=environment, pods=running(first, "redis"), invalid=(Invalid("default.redis", "spec.x: no"),)
+    )
+    plan = decide(broken, NOW)
+    assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SPEC_INVALID))
+
+
+def test_a_missing_image_leaves_the_running_pod_alone(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    changed = facts(make_service(image="localhost/app:2"), environment=environment, pods=running(first, "redis"))
+    plan = decide(changed, NOW)
+    assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.IMAGE_MISSING))
+
+
+@pytest.mark.parametrize(
+    ("restarts", "ended_ago", "expected"),
+    [
+        (0, 0.5, Reason.BACK_OFF),
+        (0, 1.5, Reason.CONTAINER_EXITED),
+        (3, 7.0, Reason.BACK_OFF),
+        (3, 9.0, Reason.CONTAINER_EXITED),
+    ],
+)
+def test_an_exited_container_waits_longer_each_time(
+    restarts: int, ended_ago: float, expected: Reason, environment: Environment
+) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    service = replace(make_service(), status={"restarts": restarts})
+    pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - ended_ago)
+    plan = decide(facts(service, environment=environment, pods=pods), NOW)
+    assert ready(plan, "redis") == (False, expected)
+    assert bool(plan.actions) == (expected is Reason.CONTAINER_EXITED)
+    assert (plan.wake_at is not None) == (expected is Reason.BACK_OFF)
+
+
+def test_a_run_of_ten_minutes_resets_the_back_off(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    service = replace(make_service(), status={"restarts": 8})
+    pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 700, finished_at=NOW - 2)
+    plan = decide(facts(service, environment=environment, pods=pods), NOW)
+    assert plan.services["default.redis"].fields["restarts"] == 1
+
+
+def test_a_dependant_waits_until_its_dependency_is_ready(environment: Environment) -> None:
+    redis, api = (
+        make_service(health={"readiness": {"tcpSocket": {"port": 6379}}}),
+        make_service("api", dependsOn=["redis"]),
+    )
+    first = decide(facts(redis, api, environment=environment), NOW)
+    assert [a.name for a in first.actions] == ["default.redis"]
+    pods = running(first, "redis")
+    waiting = decide(facts(redis, api, environment=environment, pods=pods), NOW)
+    assert ready(waiting, "api") == (False, Reason.DEPENDENCY_NOT_READY)
+    probes = {"default.redis": ProbeState(started=True, ready=True)}
+    plan = decide(facts(redis, api, environment=environment, pods=pods, probes=probes), NOW)
+    assert [a.name for a in plan.actions] == ["default.api"]
+
+
+def test_the_less_important_service_waits_for_memory(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    low, high = make_service("low", **big), make_service("high", priority=10, **big)
+    plan = decide(facts(low, high, environment=environment, allocatable=4 * GI), NOW)
+    assert [a.name for a in plan.actions] == ["default.high"]
+    assert ready(plan, "low") == (False, Reason.INSUFFICIENT_MEMORY)
+
+
+def test_a_suspended_service_is_neither_started_nor_stopped(environment: Environment) -> None:
+    plan = decide(facts(make_service(suspend=True), environment=environment), NOW)
+    assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SUSPENDED))
+
+
+def test_readiness_stands_until_the_first_answer_after_the_operator_restarted(environment: Environment) -> None:
+    probe = {"readiness": {"tcpSocket": {"port": 6379}}}
+    first = decide(facts(make_service(health=probe), environment=environment), NOW)
+    status = {"conditions": [{"type": "Ready", "status": "True", "message": "HTTP 200"}]}
+    service = replace(make_service(health=probe), status=status)
+    plan = decide(facts(service, environment=environment, pods=running(first, "redis")), NOW)
+    assert ready(plan, "redis") == (True, Reason.PROBE_SUCCEEDED)
+
+
+def test_every_service_has_ready_from_the_first_pass(environment: Environment) -> None:
+    services = [make_service("a"), make_service("b", image="none"), make_service("c", dependsOn=["c"])]
+    plan = decide(facts(*services, environment=environment), NOW)
+    assert [ready(plan, s.name)[0] for s in services] == [False, False, False]
+
+
+def test_a_policy_that_selects_nothing_says_so(environment: Environment) -> None:
+    policy = resources.policy(
+        {
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"app": "none"}}, "mounts": [{"mountPath": "/c", "size": "1Mi"}]},
+        }
+    )
+    plan = decide(facts(make_service(), environment=environment, policies=(policy,)), NOW)
+    (condition,) = plan.policies["default.p"].conditions
+    assert (condition.reason, "app=none" in condition.message) == (Reason.NO_SERVICE_SELECTED, True)
+
+
+def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(environment: Environment) -> None:
+    policies = tuple(
+        resources.policy(
+            {
+                "metadata": {"name": name, "namespace": "default"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": "redis"}},
+                    "mounts": [{"mountPath": "/cache", "size": size}],
+                },
+            }
+        )
+        for name, size in (("one", "1Mi"), ("two", "2Mi"))
+    )
+    plan = decide(facts(make_service(), make_service("other"), environment=environment, policies=policies), NOW)
+    assert ready(plan, "redis") == (False, Reason.POLICY_CONFLICT)
+    assert [a.name for a in plan.actions] == ["default.other"]
