@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .venv/bin/uv
 
-.PHONY: help venv check test test-unit
+.PHONY: help venv check env env-stop test test-unit
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,8 +26,17 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/lint-imports
 	.venv/bin/python hack/generate --check
 
-test: venv  ## all tests
-	.venv/bin/pytest
+# Root on Debian has no usable Podman of its own: there the tests run in the environment of hack/env.
+PYTEST := $(if $(filter 0,$(shell id -u)),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
+
+env: venv  ## the private environment with rootless Podman (root on Debian only)
+	$(if $(filter 0,$(shell id -u)),hack/env sync)
+
+test: env  ## all tests, those on real Podman included
+	$(PYTEST)
 
 test-unit: venv  ## the tests that need nothing but Python
 	.venv/bin/pytest tests/unit
+
+env-stop:  ## end every process of the private environment; data stay
+	hack/env stop

@@ -1,0 +1,5 @@
+"""Rootless Podman over its REST API."""
+
+from xnai_operator.backends.podman.backend import PodmanBackend
+
+__all__ = ["PodmanBackend"]

@@ -1,0 +1,206 @@
+"""The back end: prepare, play, stop. The rest is in `observe` and in the helper of Podman's user namespace."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+
+import yaml
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman.observe import Observer
+from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.checks.preflight import image_id
+from xnai_operator.errors import BackendError
+from xnai_operator.health.probe import ProbeRequest, ProbeResult
+from xnai_operator.host.userns import UserNamespace
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
+from xnai_operator.render import names
+from xnai_operator.render.pod import NetworkAttachment, RenderedPod, TmpfsDirectory
+
+SHM_BYTES = 64 << 20
+"""The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
+
+
+class PodmanBackend:
+    """`backends.base.Backend` on the Podman service at `socket`. `runtime_dir` is that of the rendered pods."""
+
+    def __init__(self, socket: str, runtime_dir: str, userns: UserNamespace | None = None) -> None:
+        self._transport = Transport(socket)
+        self._observer = Observer(self._transport)
+        self._userns = userns or UserNamespace()
+        self._runtime_dir = runtime_dir
+
+    async def observe(self) -> Observed:
+        """See Backend."""
+        return await self._observer.observe()
+
+    async def start(self, pod: RenderedPod) -> None:
+        """See Backend. Everything that can be refused is looked at before the old pod is removed."""
+        observed = await self._observer.observe()
+        if image_id(observed.images, pod.image) is None:
+            raise BackendError(Reason.IMAGE_MISSING, f"{pod.image} is not on this machine; `podman pull {pod.image}`")
+        for volume in pod.volumes:
+            if not volume.owned and volume.name not in observed.volumes:
+                # Podman would make an empty one of that name without a word.
+                raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
+        await self._refuse_foreign(pod.name)
+        await self._network(pod.network)
+        for volume in pod.volumes:
+            if volume.owned and volume.name not in observed.volumes:
+                labels = {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: pod.uid}
+                await self._transport.call(
+                    "POST", "/volumes/create", data=json.dumps({"Name": volume.name, "Labels": labels})
+                )
+        grace = int(pod.document["spec"]["terminationGracePeriodSeconds"])
+        await self.stop(pod.name, grace)
+        try:
+            await self._prepare(pod)
+            await self._play(pod)
+        except BackendError:
+            await self.stop(pod.name, 0)
+            raise
+
+    async def _refuse_foreign(self, name: str) -> None:
+        found = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
+        if found is not None and (found.get("Labels") or {}).get(names.LABEL_MANAGED) != names.MANAGER:
+            raise BackendError(
+                Reason.START_FAILED, f"a pod {name} that is not the operator's is in the way; `podman pod rm {name}`"
+            )
+
+    async def _network(self, network: NetworkAttachment) -> None:
+        if network.name is None:
+            return
+        found = await self._transport.call("GET", f"/networks/{network.name}/exists", ok=(404,))
+        if found is None:
+            body = {
+                "name": network.name,
+                "driver": "bridge",
+                "dns_enabled": True,
+                "options": {"mtu": str(network.mtu)},
+                "labels": {names.LABEL_MANAGED: names.MANAGER},
+            }
+            await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
+
+    async def _prepare(self, pod: RenderedPod) -> None:
+        for tmpfs in pod.tmpfs:
+            await self._userns.call(
+                "mount_tmpfs",
+                path=tmpfs.source,
+                size=tmpfs.size,
+                mode=tmpfs.mode,
+                uid=tmpfs.uid,
+                gid=tmpfs.gid,
+                exec=tmpfs.exec,
+            )
+        for entry in pod.files:
+            files = {name: base64.b64encode(content).decode() for name, content in entry.files.items()}
+            await self._userns.call(
+                "write_files", path=entry.source, files=files, uid=entry.uid, gid=entry.gid, secret=entry.secret
+            )
+
+    async def _play(self, pod: RenderedPod) -> None:
+        network = pod.network
+        if network.name is None:
+            how = f"pasta:--mtu,{network.mtu}"
+        else:
+            how = f"{network.name}:" + ",".join(f"alias={alias}" for alias in network.aliases)
+        report = await self._transport.call(
+            "POST",
+            "/kube/play",
+            params={"network": how},
+            data=yaml.safe_dump(pod.document, sort_keys=False),
+            headers={"Content-Type": "application/yaml"},
+        )
+        # A container that did not start is told in a 200.
+        errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
+        if errors:
+            raise BackendError(Reason.START_FAILED, "; ".join(errors))
+
+    async def stop(self, name: str, grace_seconds: int) -> None:
+        """See Backend."""
+        await self._transport.call("POST", f"/pods/{name}/stop", ok=(304, 404), params={"t": str(grace_seconds)})
+        await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true"})
+        await self._remove_directories(lambda pod: pod == name)
+
+    async def _remove_directories(self, doomed: Callable[[str], bool]) -> list[str]:
+        removed = []
+        for kind in ("tmpfs", "files"):
+            below = await self._userns.call("mounts_below", path=f"{self._runtime_dir}/{kind}")
+            for path in below["entries"]:
+                thing = path.rsplit("/", 1)[1]
+                if doomed(".".join(thing.split(".")[:2])):
+                    await self._userns.call("remove", path=path)
+                    removed.append(path)
+        return removed
+
+    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
+        """See Backend. A tmpfs nobody asked for (/dev/shm) is bounded on the way."""
+        answer = await self._userns.call("container_mounts", pid=pod.pid)
+        paths = {tmpfs.mount_path for tmpfs in wanted}
+        found = []
+        for mount in answer["mounts"]:
+            if mount["path"] == "/dev/shm" and mount["size"] > SHM_BYTES:
+                await self._userns.call("remount", pid=pod.pid, path=mount["path"], size=SHM_BYTES)
+            if mount["path"] in paths:
+                found.append(
+                    ObservedMount(
+                        mount["path"],
+                        mount["filesystem"],
+                        mount["size"],
+                        mount["used"],
+                        mount["mode"],
+                        mount["uid"],
+                        mount["gid"],
+                        frozenset(mount["flags"]),
+                    )
+                )
+        return found
+
+    async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
+        """See Backend."""
+        if request.command is not None:
+            return await self._exec(pod, request.command, request.timeout)
+        port, path = request.http if request.http is not None else (request.tcp, None)
+        answer = await self._userns.call("probe", pid=pod.pid, port=port, path=path, seconds=request.timeout)
+        return ProbeResult(answer["success"], answer["message"])
+
+    async def _exec(self, pod: ObservedPod, command: tuple[str, ...], timeout: float) -> ProbeResult:  # noqa: ASYNC109
+        container = names.container(pod.namespace, pod.service)
+        body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+        session = await self._transport.call("POST", f"/containers/{container}/exec", data=json.dumps(body))
+        start = self._transport.run(
+            lambda: self._transport.stream("POST", f"/exec/{session['Id']}/start", data=json.dumps({"Detach": False}))
+        )
+        try:
+            await asyncio.wait_for(start, timeout)
+        except TimeoutError:
+            return ProbeResult(False, f"{command[0]} did not end in {timeout:g} s")
+        result = await self._transport.call("GET", f"/exec/{session['Id']}/json")
+        code = result["ExitCode"]
+        return ProbeResult(code == 0, f"{command[0]} ended with {code}")
+
+    async def logs(self, name: str, tail: int) -> str:
+        """See Backend. The stream is framed: eight bytes before each piece."""
+        params = {"stdout": "true", "stderr": "true", "tail": str(tail)}
+        path = f"/containers/{name}-{names.CONTAINER}/logs"
+        data = await self._transport.run(lambda: self._transport.stream("GET", path, params=params))
+        text, at = b"", 0
+        while at + 8 <= len(data):
+            size = int.from_bytes(data[at + 4 : at + 8], "big")
+            text += data[at + 8 : at + 8 + size]
+            at += 8 + size
+        return text.decode(errors="replace")
+
+    async def changes(self) -> None:
+        """See Backend."""
+        await self._transport.run(self._transport.next_event)
+
+    async def sweep(self, keep: set[str]) -> list[str]:
+        """See Backend."""
+        return await self._remove_directories(lambda pod: pod not in keep)
+
+    async def close(self) -> None:
+        """See Backend."""
+        await self._userns.close()
+        self._transport.close()

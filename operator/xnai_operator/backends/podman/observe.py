@@ -1,0 +1,84 @@
+"""Reading: what of ours Podman runs, and what could be started."""
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Any
+
+from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.plan.observed import Observed, ObservedPod
+from xnai_operator.render import names
+
+# A list as filter value matches nothing without a word (podman-py 5.8); the JSON is written out here.
+_OURS = json.dumps({"label": [f"{names.LABEL_MANAGED}={names.MANAGER}"]})
+
+
+class Observer:
+    """Remembers what inspect said of a container as long as its state in the list is the same."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._inspected: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
+        self._limits: bool | None = None
+
+    async def observe(self) -> Observed:
+        """Pods, images, volumes at one moment."""
+        call = self._transport.call
+        pods, containers, images, volumes = await asyncio.gather(
+            call("GET", "/pods/json", params={"filters": _OURS}),
+            call("GET", "/containers/json", params={"all": "true", "filters": _OURS}),
+            call("GET", "/images/json"),
+            call("GET", "/volumes/json"),
+        )
+        if self._limits is None:
+            info = await call("GET", "/info")
+            host = info["host"]
+            self._limits = host["cgroupVersion"] == "v2" or not host["security"]["rootless"]
+        mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
+        inspected = await self._inspect(list(mains.values()))
+        found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
+        references = {
+            name: image["Id"] for image in images or [] for name in [*(image.get("Names") or []), image["Id"]]
+        }
+        return Observed(found, references, frozenset(v["Name"] for v in volumes or []), self._limits)
+
+    async def _inspect(self, containers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        keys = {(c["Id"], c["State"], c.get("StartedAt"), c.get("ExitedAt")): c for c in containers}
+        new = [key for key in keys if key not in self._inspected]
+        details = await asyncio.gather(
+            *(self._transport.call("GET", f"/containers/{key[0]}/json", ok=(404,)) for key in new)
+        )
+        self._inspected = {key: value for key, value in self._inspected.items() if key in keys}
+        self._inspected |= {key: value for key, value in zip(new, details, strict=True) if value is not None}
+        return {keys[key]["Pod"]: value for key, value in self._inspected.items()}
+
+
+def _seconds(text: str) -> float:
+    """Podman's times: nanoseconds, which fromisoformat cuts from Python 3.11 on; year 1 means never."""
+    moment = datetime.fromisoformat(text)
+    return moment.timestamp() if moment.year > 1 else 0.0
+
+
+def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
+    labels = pod.get("Labels") or {}
+    known = {
+        "name": pod["Name"],
+        "namespace": labels.get(names.LABEL_NAMESPACE, ""),
+        "service": labels.get(names.LABEL_SERVICE, ""),
+        "uid": labels.get(names.LABEL_UID, ""),
+        "hash": labels.get(names.LABEL_HASH, ""),
+    }
+    if container is None:
+        return ObservedPod(**known, running=False)
+    state = container["State"]
+    return ObservedPod(
+        **known,
+        running=state["Status"] == "running",
+        pid=state["Pid"],
+        started_at=_seconds(state["StartedAt"]),
+        finished_at=_seconds(state["FinishedAt"]),
+        exit_code=state["ExitCode"],
+        oom_killed=state.get("OOMKilled", False),
+        image_id=container["Image"],
+        memory_limit=container["HostConfig"].get("Memory", 0),
+    )

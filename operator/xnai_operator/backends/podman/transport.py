@@ -1,0 +1,78 @@
+"""HTTP to Podman's socket, through podman-py's client (it wraps no kube endpoint), off the event loop."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import requests
+from podman.api import APIClient
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.errors import BackendError
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Calls below `/libpod`. Four at a time: 8 pods took 0.8 s so, 1.5 s one after another (5.4.2 rootless)."""
+
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
+        self._client = APIClient(base_url=f"unix://{socket}", timeout=60)
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="podman")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Blocking work in the pool; a broken connection becomes BackendError."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except requests.RequestException as error:
+            raise BackendError(
+                Reason.PODMAN_UNAVAILABLE, f"Podman does not answer on {self.socket}: {error}; `xnai doctor` says why"
+            ) from error
+
+    async def call(self, method: str, path: str, *, ok: tuple[int, ...] = (), **arguments: Any) -> Any:
+        """One request; the JSON of the answer (None when there is none). Statuses of 400 and above that are not in
+        `ok` raise BackendError with Podman's words."""
+
+        def work() -> tuple[int, bytes]:
+            response = getattr(self._client, method.lower())(path, **arguments)
+            return response.status_code, response.content
+
+        status, content = await self.run(work)
+        if status >= 400:
+            if status in ok:
+                return None
+            raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
+        return json.loads(content) if content.strip() else None
+
+    def stream(self, method: str, path: str, **arguments: Any) -> bytes:
+        """A raw answer, read to its end. Blocking: call it through `run`."""
+        response = getattr(self._client, method.lower())(path, **arguments)
+        return bytes(response.content)
+
+    def next_event(self) -> None:
+        """Block until a container of ours starts or dies (events of pods carry no labels), at most a minute."""
+        with APIClient(base_url=f"unix://{self.socket}", timeout=60) as client:
+            filters = json.dumps({"type": ["container"], "event": ["start", "died"]})
+            response = client.get("/events", params={"filters": filters, "stream": "true"}, stream=True)
+            try:
+                next(response.iter_lines(), None)
+            except requests.ConnectionError:
+                return  # nothing happened within the timeout
+            finally:
+                response.close()
+
+    def close(self) -> None:
+        """Close the connections; running calls end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+
+def _message(content: bytes) -> str:
+    try:
+        body = json.loads(content)
+        return str(body.get("cause") or body.get("message") or "") if isinstance(body, dict) else ""
+    except ValueError:
+        return content.decode(errors="replace")

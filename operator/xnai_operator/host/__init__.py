@@ -1,0 +1,1 @@
+"""The machine, and a running container's mounts and network."""

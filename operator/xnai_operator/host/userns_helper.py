@@ -1,0 +1,251 @@
+"""A program inside Podman's user and mount namespaces (`podman unshare`): what the operator cannot do outside.
+
+It mounts sized tmpfs directories that Podman then sees, writes files into them, reads the mounts of a container, bounds
+mounts nobody asked for, and opens sockets in a pod's network namespace. Requests and answers are JSON lines on standard
+input and output: `{"id": 1, "op": "mount_tmpfs", ...}` -> `{"id": 1, "ok": {...}}` or `{"id": 1, "error": "..."}`.
+It ends when its input closes. Standard library only: it stays small and starts in 30 ms.
+"""
+
+import base64
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+# Flags of mount(2), umount2(2) and setns(2): linux/mount.h, linux/sched.h.
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MNT_DETACH = 2
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+SIOCGIFMTU = 0x8921
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(target: str, flags: int, options: str) -> None:
+    # `target` may be a path of /proc/self/fd; the file system type is ignored on a remount.
+    _check(_libc.mount(b"tmpfs", target.encode(), b"tmpfs", flags, options.encode()), f"mount {target}")
+
+
+def _setns(path: str, kind: int) -> None:
+    # os.setns comes with Python 3.12.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, kind), f"setns {path}")
+    finally:
+        os.close(descriptor)
+
+
+def _unescape(text: str) -> str:
+    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+
+
+def _mountinfo(pid: str) -> list[dict[str, Any]]:
+    """The mounts of a process: proc_pid_mountinfo(5)."""
+    found = []
+    with open(f"/proc/{pid}/mountinfo") as file:  # noqa: PTH123 - a proc file, read at once
+        for line in file:
+            left, right = line.rstrip("\n").split(" - ", 1)
+            fields = left.split(" ")
+            kind, _source, options = right.split(" ", 2)
+            found.append(
+                {
+                    "path": _unescape(fields[4]),
+                    "filesystem": kind,
+                    "flags": sorted(set(fields[5].split(",")) | ({"ro"} if "ro" in options.split(",") else set())),
+                }
+            )
+    return found
+
+
+def _mounted(path: str) -> bool:
+    return any(mount["path"] == path for mount in _mountinfo("self"))
+
+
+def _unmount(path: str) -> None:
+    while _mounted(path):
+        _check(_libc.umount2(path.encode(), MNT_DETACH), f"umount {path}")
+
+
+def mount_tmpfs(*, path: str, size: int, mode: str, uid: int, gid: int, exec: bool) -> dict[str, Any]:  # noqa: A002
+    """An empty tmpfs of exactly these options at `path`; what was mounted there is unmounted first."""
+    _unmount(path)
+    Path(path).mkdir(parents=True, exist_ok=True)
+    flags = MS_NOSUID | MS_NODEV | (0 if exec else MS_NOEXEC)
+    _mount(path, flags, f"size={size},mode={mode},uid={uid},gid={gid}")
+    return {}
+
+
+def write_files(*, path: str, files: dict[str, str], uid: int, gid: int, secret: bool) -> dict[str, Any]:
+    """A read-only tmpfs at `path` holding `files` (name -> base64), readable by the owner (a secret) or all."""
+    contents = {name: base64.b64decode(text) for name, text in files.items()}
+    pages = sum((len(content) + 4095) // 4096 + 1 for content in contents.values()) + 4
+    mount_tmpfs(path=path, size=pages * 4096, mode="0500" if secret else "0555", uid=uid, gid=gid, exec=False)
+    for name, content in contents.items():
+        target = Path(path) / name
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchown(file.fileno(), uid, gid)
+            os.fchmod(file.fileno(), 0o400 if secret else 0o444)
+    _mount(path, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "")
+    return {}
+
+
+def remove(*, path: str) -> dict[str, Any]:
+    """Unmount and remove a directory made by this program. No error when it is gone."""
+    _unmount(path)
+    shutil.rmtree(path, ignore_errors=True)
+    return {}
+
+
+def mounts_below(*, path: str) -> dict[str, Any]:
+    """The directories directly below `path`, and whether something is mounted on each."""
+    mounted = {mount["path"] for mount in _mountinfo("self")}
+    directory = Path(path)
+    entries = sorted(str(entry) for entry in directory.iterdir()) if directory.is_dir() else []
+    return {"entries": {entry: entry in mounted for entry in entries}}
+
+
+def container_mounts(*, pid: int) -> dict[str, Any]:
+    """Every tmpfs of a running container with size, use (bytes), mode, owner and flags, read in the container."""
+    found = []
+    for mount in _mountinfo(str(pid)):
+        if mount["filesystem"] != "tmpfs":
+            continue
+        inside = f"/proc/{pid}/root{mount['path']}"
+        try:
+            space, status = os.statvfs(inside), os.stat(inside)  # noqa: PTH116 - both calls on one path
+        except OSError:
+            continue
+        found.append(
+            mount
+            | {
+                "size": space.f_blocks * space.f_frsize,
+                "used": (space.f_blocks - space.f_bfree) * space.f_frsize,
+                "mode": f"{status.st_mode & 0o7777:o}",
+                "uid": status.st_uid,
+                "gid": status.st_gid,
+            }
+        )
+    return {"mounts": found}
+
+
+def remount(*, pid: int, path: str, size: int) -> dict[str, Any]:
+    """Bound a tmpfs of a running container to `size` bytes, noexec, nosuid, nodev, in its own mount namespace."""
+    child = os.fork()  # setns to a mount namespace is refused to a process with several threads
+    if child == 0:
+        try:
+            _setns(f"/proc/{pid}/ns/mnt", CLONE_NEWNS)
+            _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, f"size={size}")
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        raise OSError(code, f"remount {path} of process {pid}: {os.strerror(code)}")
+    return {}
+
+
+def _in_network_of(pid: int, work: Callable[[], Any]) -> Any:
+    """Run `work` in a thread of its own that has joined the network namespace; a socket stays in it for life."""
+    answer: list[Any] = []
+
+    def body() -> None:
+        try:
+            _setns(f"/proc/{pid}/ns/net", CLONE_NEWNET)
+            answer.append(work())
+        except OSError as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if isinstance(answer[0], OSError):
+        raise answer[0]
+    return answer[0]
+
+
+def probe(*, pid: int, port: int, path: str | None, seconds: float) -> dict[str, Any]:
+    """Connect to 127.0.0.1:`port` in the pod; with `path` an HTTP GET, which succeeds on 200 to 399."""
+
+    def work() -> dict[str, Any]:
+        if path is None:
+            socket.create_connection(("127.0.0.1", port), seconds).close()
+            return {"success": True, "message": f"port {port} accepts connections"}
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+        try:
+            connection.request("GET", path, headers={"User-Agent": "xnai-probe"})
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        return {"success": 200 <= status < 400, "message": f"HTTP {status} from :{port}{path}"}
+
+    try:
+        answer: dict[str, Any] = _in_network_of(pid, work)
+    except TimeoutError:
+        return {"success": False, "message": f"no answer from :{port} in {seconds:g} s"}
+    except ConnectionRefusedError:
+        return {"success": False, "message": f"nothing listens on port {port}"}
+    return answer
+
+
+def mtu(*, pid: int) -> dict[str, Any]:
+    """The MTU of every interface but loopback in the pod."""
+
+    def work() -> dict[str, int]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            names = [name for _, name in socket.if_nameindex() if name != "lo"]
+            request = {name: struct.pack("16sI12x", name.encode(), 0) for name in names}
+            return {n: struct.unpack_from("I", fcntl.ioctl(sock, SIOCGIFMTU, r), 16)[0] for n, r in request.items()}
+
+    return {"interfaces": _in_network_of(pid, work)}
+
+
+OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    operation.__name__: operation
+    for operation in (mount_tmpfs, write_files, remove, mounts_below, container_mounts, remount, probe, mtu)
+}
+
+
+def main() -> None:
+    """Answer until standard input closes. Mounts follow one another; only probes run in parallel."""
+    lock = threading.Lock()
+
+    def answer(request: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"id": request.pop("id")}
+        try:
+            reply["ok"] = OPERATIONS[request.pop("op")](**request)
+        except Exception as error:
+            reply["error"] = str(error) or type(error).__name__
+        with lock:
+            sys.stdout.write(json.dumps(reply) + "\n")
+            sys.stdout.flush()
+
+    with ThreadPoolExecutor(16) as pool:
+        for line in sys.stdin:
+            request = json.loads(line)
+            if request["op"] == "probe":
+                pool.submit(answer, request)
+            else:
+                answer(request)
+
+
+if __name__ == "__main__":
+    main()

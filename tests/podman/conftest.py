@@ -1,0 +1,96 @@
+"""A real rootless Podman service of its own for the session, and a tiny image."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.render.environment import Environment
+
+IMAGE = "localhost/xnai-test:1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/podman/" in str(item.path):
+            item.add_marker(pytest.mark.podman)
+
+
+@pytest.fixture(scope="session")
+def runtime_dir() -> Iterator[Path]:
+    path = Path(os.environ["XDG_RUNTIME_DIR"]) / f"xnai-test-{os.getpid()}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("image")
+    archive = folder / "root.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add("/bin/busybox", "bin/busybox")
+        for applet in (
+            "sh",
+            "sleep",
+            "cat",
+            "df",
+            "id",
+            "dd",
+            "httpd",
+            "nc",
+            "wget",
+            "ls",
+            "cp",
+            "chmod",
+            "echo",
+            "nslookup",
+        ):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        owned = tarfile.TarInfo("owned-by-5")
+        owned.type, owned.uid, owned.gid, owned.mode = tarfile.DIRTYPE, 5, 5, 0o750
+        tar.addfile(owned)
+    subprocess.run(
+        ["podman", "import", "--change", "CMD sleep 1000", str(archive), IMAGE], check=True, capture_output=True
+    )
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def podman_socket(runtime_dir: Path) -> Iterator[str]:
+    socket = runtime_dir / "podman.sock"
+    process = subprocess.Popen(
+        ["podman", "system", "service", "--time=0", f"unix://{socket}"], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 20
+    while not socket.exists():
+        assert process.poll() is None, "podman system service ended"
+        assert time.monotonic() < deadline, "podman system service made no socket in 20 s"
+        time.sleep(0.05)
+    yield str(socket)
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def environment(runtime_dir: Path) -> Environment:
+    return Environment(str(runtime_dir), str(runtime_dir / "models"), b"k" * 32, 2)
+
+
+@pytest_asyncio.fixture
+async def backend(podman_socket: str, runtime_dir: Path, image: str) -> AsyncIterator[PodmanBackend]:
+    backend = PodmanBackend(podman_socket, str(runtime_dir))
+    yield backend
+    for pod in (await backend.observe()).pods.values():
+        if pod.namespace == "test":
+            await backend.stop(pod.name, 0)
+    await backend.close()
