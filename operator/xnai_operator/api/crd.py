@@ -54,9 +54,18 @@ def _structural(node: Any, definitions: dict[str, Any], rules: dict[str, list[di
             schema["enum"] = [value]
         elif key == "description":
             schema[key] = " ".join(value.split())
-        elif key not in _DROPPED and not (key == "default" and value is None):
+        elif key == "default" and value is not None:
+            schema[key] = _without_null(value)
+        elif key not in _DROPPED and key != "default":
             schema[key] = value
     return schema
+
+
+def _without_null(value: Any) -> Any:
+    """A default as the API server takes it: a null in it would have to be declared nullable."""
+    if isinstance(value, dict):
+        return {k: _without_null(v) for k, v in value.items() if v is not None}
+    return value
 
 
 def _property(

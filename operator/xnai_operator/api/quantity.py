@@ -7,7 +7,7 @@ import re
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
@@ -50,5 +50,9 @@ def _checked(text: str) -> str:
     return text
 
 
-Quantity = Annotated[str, AfterValidator(_checked)]
+Quantity = Annotated[
+    str,
+    AfterValidator(_checked),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "maxLength": 32}),
+]
 """A quantity as written by the user; parsed where it is used, so that what is shown is what was written."""

@@ -55,3 +55,12 @@ def test_every_node_has_a_type() -> None:
 
 def test_an_optional_field_has_no_null_default() -> None:
     assert [path for path, node in _all_nodes() if "default" in node and node["default"] is None] == []
+
+
+def _holds_null(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and any(_holds_null(v) for v in value.values()))
+
+
+def test_no_default_holds_a_null() -> None:
+    # The API server refuses the whole definition otherwise.
+    assert [path for path, node in _all_nodes() if "default" in node and _holds_null(node["default"])] == []

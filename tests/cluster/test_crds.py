@@ -1,0 +1,64 @@
+"""What the real API server accepts and refuses, with the field's path."""
+
+import json
+
+import pytest
+
+from tests.cluster.conftest import Kubectl
+
+
+def manifest(spec: dict[str, object], kind: str = "XnaiService") -> str:
+    return json.dumps({"apiVersion": "xnai.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec})
+
+
+def test_the_server_says_its_version(kubectl: Kubectl) -> None:
+    assert json.loads(kubectl("version", "-o", "json").stdout)["serverVersion"]["gitVersion"] == "v1.37.2"
+
+
+def test_a_small_service_is_accepted_and_defaulted(kubectl: Kubectl) -> None:
+    done = kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest({"image": "a"}))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["spec"]["security"]["readOnlyRootFilesystem"] is True
+
+
+PROBE = {"httpGet": {"port": 80}, "tcpSocket": {"port": 80}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"imag": "a"}, 'unknown field "spec.imag"'),
+        ({}, "spec.image"),
+        ({"image": "a", "ports": [{"name": "http", "containerPort": 70000}]}, "spec.ports[0].containerPort"),
+        ({"image": "a", "security": {"runAsUser": 0}}, "spec.security.runAsUser"),
+        ({"image": "a", "health": {"readiness": PROBE}}, "exactly one of httpGet, tcpSocket and exec"),
+        ({"image": "a", "network": {"mode": "Alone"}, "dependsOn": ["b"]}, "alone on its network"),
+        ({"image": "a", "inference": {"model": {"file": "m.gguf", "url": "https://h/m"}}}, "needs its sha256"),
+        ({"image": "a", "inference": {"model": {"file": "m.gguf"}, "parallel": 2}}, "parallel must be 1"),
+        ({"image": "a", "storage": {"tmpfs": [{"mountPath": "/t", "size": "1MB"}]}}, "spec.storage.tmpfs[0].size"),
+        (
+            {
+                "image": "a",
+                "storage": {"tmpfs": [{"mountPath": "/t", "size": "1Mi"}, {"mountPath": "/t", "size": "2Mi"}]},
+            },
+            "spec.storage.tmpfs[1]",
+        ),
+    ],
+)
+def test_a_wrong_resource_is_refused_with_the_path(spec: dict[str, object], text: str, kubectl: Kubectl) -> None:
+    done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+    assert done.returncode == 1
+    assert text in done.stderr
+
+
+def test_the_documentation_reaches_kubectl_explain(kubectl: Kubectl) -> None:
+    assert "hard limit (ENOSPC)" in kubectl("explain", "xnaiservice.spec.storage.tmpfs").stdout
+
+
+def test_the_short_names_and_the_category_work(kubectl: Kubectl) -> None:
+    assert [kubectl("get", name).returncode for name in ("xs,tp", "xnai")] == [0, 0]
+
+
+def test_a_deleted_namespace_goes(kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", "short-lived")
+    assert kubectl("delete", "namespace", "short-lived", "--timeout=30s").returncode == 0
