@@ -1,13 +1,18 @@
 """The only module that imports kopf: watches in, one engine. Handlers decide nothing."""
 
 import asyncio
+import logging
+import signal
 import time
 from typing import Any
 
 import kopf
+import structlog
 
+from xnai_operator import setup
 from xnai_operator.api.types import GROUP, VERSION
 from xnai_operator.backends.base import Backend
+from xnai_operator.config import Config
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
 from xnai_operator.reconcile.kube import KubeApi
@@ -78,3 +83,33 @@ async def _first_listing(api: KubeApi, store: Store, ready: asyncio.Event) -> No
         else:
             ready.set()
             return
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard output; kopf speaks up from WARNING on."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+
+
+async def _until_signalled(config: Config) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await run(setup.backend(config), setup.machine(config))
+
+
+def main() -> None:
+    """The operator process, until SIGTERM or SIGINT. Settings: see `config`; the API server: $KUBECONFIG."""
+    configure_logging()
+    try:
+        asyncio.run(_until_signalled(Config.read()))
+    except asyncio.CancelledError:
+        return

@@ -1,12 +1,13 @@
 """What the engine asks of a runtime. Every call returns soon: a start is begun, not awaited until ready."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
-from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
 
-__all__ = ["Backend", "Observed", "ObservedMount", "ObservedPod"]
+__all__ = ["Backend", "Observed", "ObservedMount", "ObservedPod", "Usage"]
 
 
 class Backend(Protocol):
@@ -25,14 +26,17 @@ class Backend(Protocol):
     async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
         """The mounts at the wanted paths, read from the running container."""
 
+    async def usage(self, pod: ObservedPod) -> Usage:
+        """Memory and tmpfs in use now."""
+
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """Run one probe in the pod's network namespace (or the command in its container)."""
 
     async def logs(self, name: str, tail: int) -> str:
         """The last `tail` lines of the service's output."""
 
-    async def changes(self) -> None:
-        """Return when something of ours changed in the runtime (an event), or raise when the stream broke."""
+    def changes(self) -> AsyncIterator[None]:
+        """One item when watching has begun and one whenever a container started or ended. Raises when it breaks."""
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """Remove tmpfs and file directories of pods not in `keep` (by pod name); what was removed."""

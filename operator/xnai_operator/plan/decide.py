@@ -50,12 +50,15 @@ def decide(facts: Facts, now: float) -> Plan:
             facts, service, mounts[service.key], demands[service.key], verdicts[service.key], outcomes, now
         )
     reports = {key: outcome.report for key, outcome in outcomes.items()}
-    reports |= {invalid.key: _refused(Reason.SPEC_INVALID, invalid.message).report for invalid in facts.desired.invalid}
+    policies = {policy.key: _policy(facts, policy) for policy in facts.desired.policies}
+    for invalid in facts.desired.invalid:
+        refused = _refused(Reason.SPEC_INVALID, invalid.message).report
+        (reports if invalid.kind == "XnaiService" else policies)[invalid.key] = refused
     wakes = [outcome.wake_at for outcome in outcomes.values() if outcome.wake_at is not None]
     return Plan(
         actions=(*_orphans(facts, set(reports)), *(o.action for o in outcomes.values() if o.action is not None)),
         services=reports,
-        policies={policy.key: _policy(facts, policy) for policy in facts.desired.policies},
+        policies=policies,
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
     )

@@ -17,6 +17,7 @@ from xnai_operator.render.podman import FileContents
 class Invalid:
     """A resource the models refuse; `key` is `namespace.name`."""
 
+    kind: str
     key: str
     message: str
 

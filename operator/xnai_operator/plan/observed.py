@@ -18,6 +18,16 @@ class ObservedMount:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a running pod uses, in bytes. `memory`: the proportional set size of its processes; `tmpfs_used` and
+    `tmpfs_size`: the sums over its tmpfs mounts."""
+
+    memory: int
+    tmpfs_used: int
+    tmpfs_size: int
+
+
+@dataclass(frozen=True)
 class ObservedPod:
     """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
     `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run."""

@@ -100,7 +100,7 @@ class Engine:
             wanted = rendered.get(f"{pod.namespace}.{pod.service}")
             if life not in self._mounts and wanted is not None and wanted.hash == pod.hash:
                 self._mounts[life] = tuple(await self._backend.mounts(pod, wanted.tmpfs))
-        models = await asyncio.to_thread(_model_files, self._machine.environment.models_dir)
+        models = await asyncio.to_thread(model_files, self._machine.environment.models_dir)
         return Facts(
             desired=self.store.desired(models),
             observed=observed,
@@ -165,10 +165,11 @@ class Engine:
     async def _watch_runtime(self) -> None:
         while True:
             try:
-                await self._backend.changes()
-            except BackendError:
-                await asyncio.sleep(1.0)
-            self.mark_dirty()
+                async for _ in self._backend.changes():
+                    self.mark_dirty()
+            except BackendError as error:
+                log.warning("watching the runtime broke off", reason=error.reason.value, message=error.message)
+            await asyncio.sleep(1.0)
 
     async def _probe_forever(self) -> None:
         running: dict[Life, asyncio.Task[None]] = {}
@@ -207,6 +208,6 @@ def _life(pod: ObservedPod) -> Life:
     return (pod.name, pod.pid, pod.started_at)
 
 
-def _model_files(directory: str) -> frozenset[str]:
+def model_files(directory: str) -> frozenset[str]:
     path = Path(directory)
     return frozenset(entry.name for entry in path.iterdir() if entry.is_file()) if path.is_dir() else frozenset()

@@ -1,6 +1,7 @@
 """The engine's reads and writes over the official asyncio client, as plain JSON: its models are not needed."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from kubernetes.aio import client, config
@@ -13,6 +14,14 @@ _READ = {kind: f"{_CUSTOM}/{plural}" for kind, plural in _PLURALS.items()} | {
     "Secret": "/api/v1/secrets",
     "ConfigMap": "/api/v1/configmaps",
 }
+_COLLECTIONS = {kind: f"{_CUSTOM}/namespaces/{{namespace}}/{plural}" for kind, plural in _PLURALS.items()} | {
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "Namespace": "/api/v1/namespaces",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+}
+
+ApiError = client.ApiException
 
 
 class KubeApi:
@@ -22,12 +31,16 @@ class KubeApi:
         self._client = api_client
 
     @classmethod
-    async def connect(cls) -> "KubeApi":
-        """From $KUBECONFIG (or the service account inside a cluster)."""
-        await config.load_config()  # type: ignore[no-untyped-call]
-        return cls(client.ApiClient())
+    async def connect(cls, kubeconfig: Path | None = None) -> "KubeApi":
+        """From the file, else from $KUBECONFIG (or the service account inside a cluster)."""
+        settings = client.Configuration()
+        if kubeconfig is None:
+            await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        return cls(client.ApiClient(settings))
 
-    async def _request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+    async def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         answer = await self._client.call_api(
             method,
             self._client.configuration.host + path,
@@ -37,14 +50,37 @@ class KubeApi:
         )
         data: bytes = await answer.read()  # type: ignore[no-untyped-call]
         if answer.status >= 400:
-            raise client.ApiException(status=answer.status, reason=answer.reason, body=data.decode())
+            raise ApiError(status=answer.status, reason=answer.reason, body=data.decode())
         return json.loads(data)
+
+    async def apply(self, body: dict[str, Any]) -> None:
+        """Server-side apply of one object; what others own is taken over. Raises ApiError when it is refused,
+        ValueError for a kind this client does not know."""
+        collection = _COLLECTIONS.get(body.get("kind", ""))
+        if collection is None:
+            raise ValueError(
+                f"kind {body.get('kind')!r} is none of {', '.join(sorted(_COLLECTIONS))}; use kubectl apply"
+            )
+        metadata = body["metadata"]
+        if "{namespace}" in collection:
+            collection = collection.format(namespace=metadata.setdefault("namespace", "default"))
+        path = f"{collection}/{metadata['name']}?fieldManager=xnai&force=true&fieldValidation=Strict"
+        await self.request("PATCH", path, body, "application/apply-patch+yaml")
+
+    async def get(self, path: str) -> Any:
+        """An object or a list; None when there is none."""
+        try:
+            return await self.request("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def list_all(self) -> list[dict[str, Any]]:
         """Every object the engine reads, in all namespaces. Raises ApiException when the server refuses."""
         found: list[dict[str, Any]] = []
         for kind, path in _READ.items():
-            answer = await self._request("GET", path)
+            answer = await self.request("GET", path)
             found += [{**item, "kind": kind} for item in answer["items"]]
         return found
 
@@ -52,10 +88,10 @@ class KubeApi:
         """See Api."""
         path = f"{_CUSTOM}/namespaces/{namespace}/{_PLURALS[kind]}/{name}/status"
         try:
-            patched: dict[str, Any] = await self._request(
+            patched: dict[str, Any] = await self.request(
                 "PATCH", path, {"status": status}, "application/merge-patch+json"
             )
-        except client.ApiException as error:
+        except ApiError as error:
             if error.status == 404:
                 return None
             raise
@@ -63,7 +99,7 @@ class KubeApi:
 
     async def create_event(self, namespace: str, event: dict[str, Any]) -> None:
         """See Api."""
-        await self._request("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
+        await self.request("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
 
     async def close(self) -> None:
         """Close the connections."""

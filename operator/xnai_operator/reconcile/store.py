@@ -64,16 +64,16 @@ class Store:
         for (kind, namespace, name), body in sorted(self._objects.items()):
             if kind in {"Secret", "ConfigMap"}:
                 contents.setdefault(namespace, {})[kind, name] = _content(body)
-            elif kind == "TmpfsPolicy":
-                policies.append(resources.policy(body))
-            elif kind == "XnaiService":
+            else:
                 try:
-                    service = resources.service(body)
+                    if kind == "TmpfsPolicy":
+                        policies.append(resources.policy(body))
+                    else:
+                        service = resources.service(body)
+                        if not service.deleting:
+                            services[service.key] = service
                 except resources.InvalidResourceError as error:
-                    invalid.append(Invalid(f"{namespace}.{name}", str(error)))
-                    continue
-                if not service.deleting:
-                    services[service.key] = service
+                    invalid.append(Invalid(kind, f"{namespace}.{name}", str(error)))
         return Desired(services, tuple(policies), contents, models, tuple(invalid))
 
 

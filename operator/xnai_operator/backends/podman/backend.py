@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import yaml
 
@@ -14,12 +14,15 @@ from xnai_operator.checks.preflight import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.host.userns import UserNamespace
-from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.pod import NetworkAttachment, RenderedPod, TmpfsDirectory
 
 SHM_BYTES = 64 << 20
 """The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
+
+_NOT_OURS = ("/dev", "/proc", "/sys", "/etc")
+"""Where the runtime mounts small tmpfs of its own."""
 
 
 class PodmanBackend:
@@ -157,6 +160,13 @@ class PodmanBackend:
                 )
         return found
 
+    async def usage(self, pod: ObservedPod) -> Usage:
+        """See Backend."""
+        answer = await self._userns.call("usage", pid=pod.pid)
+        mounts = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
+        ours = [mount for mount in mounts if not mount["path"].startswith(_NOT_OURS)]
+        return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
+
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""
         if request.command is not None:
@@ -192,9 +202,9 @@ class PodmanBackend:
             at += 8 + size
         return text.decode(errors="replace")
 
-    async def changes(self) -> None:
+    def changes(self) -> AsyncIterator[None]:
         """See Backend."""
-        await self._transport.run(self._transport.next_event)
+        return self._transport.events()
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Backend."""

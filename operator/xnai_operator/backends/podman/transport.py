@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import aiohttp
 import requests
 from podman.api import APIClient
 
@@ -52,17 +53,22 @@ class Transport:
         response = getattr(self._client, method.lower())(path, **arguments)
         return bytes(response.content)
 
-    def next_event(self) -> None:
-        """Block until a container of ours starts or dies (events of pods carry no labels), at most a minute."""
-        with APIClient(base_url=f"unix://{self.socket}", timeout=60) as client:
-            filters = json.dumps({"type": ["container"], "event": ["start", "died"]})
-            response = client.get("/events", params={"filters": filters, "stream": "true"}, stream=True)
-            try:
-                next(response.iter_lines(), None)
-            except requests.ConnectionError:
-                return  # nothing happened within the timeout
-            finally:
-                response.close()
+    async def events(self) -> AsyncIterator[None]:
+        """One item when the stream stands, then one for each container that starts or dies (events of pods carry no
+        labels). Over aiohttp: a blocking read could not be cancelled. Raises BackendError when the stream breaks."""
+        filters = json.dumps({"type": ["container"], "event": ["start", "died"]})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.socket), timeout=timeout) as session,
+                session.get("http://d/v5.0.0/libpod/events", params={"filters": filters, "stream": "true"}) as response,
+            ):
+                yield
+                async for _ in response.content:
+                    yield
+        except (aiohttp.ClientError, OSError) as error:
+            raise BackendError(Reason.PODMAN_UNAVAILABLE, f"Podman's events ended: {error}") from error
+        raise BackendError(Reason.PODMAN_UNAVAILABLE, "Podman's events ended")
 
     def close(self) -> None:
         """Close the connections; running calls end by themselves."""

@@ -1,0 +1,5 @@
+"""`python -m xnai_operator.cli`."""
+
+from xnai_operator.cli.app import main
+
+main()

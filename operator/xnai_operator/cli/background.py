@@ -1,0 +1,91 @@
+"""`xnai serve` in the background: a systemd user unit where systemd runs, else a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from xnai_operator.cli import serve
+from xnai_operator.config import Config
+
+UNIT: Final = "xnai.service"
+LOG_BYTES: Final = 4 << 20
+# Its children are ours to stop, in order; pods live in scopes of their own and must outlive a restart of the server.
+_UNIT_TEXT: Final = """\
+[Unit]
+Description=XNAi operator: private control plane, Podman service, operator
+
+[Service]
+ExecStart={python} -m xnai_operator.cli serve
+Environment=PATH={path}
+Restart=on-failure
+KillMode=process
+TimeoutStopSec=90
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def systemd() -> bool:
+    """Whether a systemd user manager answers."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"), "systemd", "private").exists()
+
+
+def start(config: Config) -> None:
+    """Start the server when it does not run. Returns at once."""
+    if systemd():
+        _start_unit()
+    elif serve.server_pid(config) is None:
+        _start_process(config)
+
+
+def _start_unit() -> None:
+    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / UNIT
+    text = _UNIT_TEXT.format(python=sys.executable, path=os.environ.get("PATH", ""))
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        subprocess.run(["systemctl", "--user", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "--user", "--quiet", "enable", "--now", UNIT], check=True)
+
+
+def _start_process(config: Config) -> None:
+    config.logs.mkdir(parents=True, exist_ok=True)
+    log = config.logs / "serve.log"
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("ab") as file:
+        subprocess.Popen(
+            [sys.executable, "-m", "xnai_operator.cli", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def stop(config: Config, seconds: float = 90.0) -> bool:
+    """Stop the server and wait until it is gone; whether it ran. Raises TimeoutError."""
+    pid = serve.server_pid(config)
+    if pid is None:
+        return False
+    if systemd() and subprocess.run(["systemctl", "--user", "is-active", "--quiet", UNIT], check=False).returncode == 0:
+        subprocess.run(["systemctl", "--user", "stop", UNIT], check=True)
+    else:
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while serve.server_pid(config) is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"xnai serve did not stop in {seconds:.0f} s; see {config.logs}/serve.log")
+        time.sleep(0.1)
+    return True
+
+
+def last_lines(config: Config, count: int = 5) -> str:
+    """The end of the server's log, for an error message."""
+    log = config.logs / "serve.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else ""

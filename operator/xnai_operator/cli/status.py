@@ -1,0 +1,73 @@
+"""`xnai status`: every service with what it asked for and what it uses now, read where it runs."""
+
+from typing import Any
+
+from xnai_operator import setup
+from xnai_operator.api import resources
+from xnai_operator.api.resources import InvalidResourceError
+from xnai_operator.backends.base import Backend
+from xnai_operator.cli.output import mebibytes
+from xnai_operator.cli.up import readiness
+from xnai_operator.config import Config
+from xnai_operator.errors import BackendError
+from xnai_operator.reconcile.kube import KubeApi
+
+COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmpfs_size", "url", "message")
+
+
+async def rows(config: Config, api: KubeApi) -> list[dict[str, Any]]:
+    """One row a service. Sizes in bytes under `…Bytes`, and as text for the table."""
+    listed = await api.get("/apis/xnai.dev/v1alpha1/xnaiservices")
+    backend = setup.backend(config)
+    try:
+        return [await _row(backend, body) for body in (listed or {}).get("items", [])]
+    finally:
+        await backend.close()
+
+
+async def _row(backend: Backend, body: dict[str, Any]) -> dict[str, Any]:
+    metadata = body["metadata"]
+    ready, text = readiness(body)
+    used = tmpfs_used = tmpfs_size = None
+    try:
+        pod = (await backend.observe()).pods.get(f"{metadata['namespace']}.{metadata['name']}")
+        if pod is not None and pod.running:
+            usage = await backend.usage(pod)
+            used, tmpfs_used, tmpfs_size = usage.memory, usage.tmpfs_used, usage.tmpfs_size
+    except BackendError as error:
+        text = error.message
+    asked = (body.get("status") or {}).get("memoryRequestBytes")
+    return {
+        "namespace": metadata["namespace"],
+        "service": metadata["name"],
+        "ready": ready,
+        "memoryUsedBytes": used,
+        "memoryAskedBytes": asked,
+        "tmpfsUsedBytes": tmpfs_used,
+        "tmpfsSizeBytes": tmpfs_size,
+        "memory_used": mebibytes(used),
+        "memory_asked": mebibytes(asked),
+        "tmpfs_used": mebibytes(tmpfs_used),
+        "tmpfs_size": mebibytes(tmpfs_size),
+        "url": url(body),
+        "message": "" if ready else text,
+    }
+
+
+def url(body: dict[str, Any]) -> str:
+    """Where the first published port answers; empty when none is published."""
+    try:
+        service = resources.service(body)
+    except InvalidResourceError:
+        return ""
+    for port in service.spec.ports:
+        if port.host_port is not None:
+            host = "127.0.0.1" if port.host_ip in {"0.0.0.0", "::"} else port.host_ip  # noqa: S104 - compared, not bound
+            return f"http://{host}:{port.host_port}/"
+    return ""
+
+
+def for_scripts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without the texts made for the table."""
+    texts = {"memory_used", "memory_asked", "tmpfs_used", "tmpfs_size"}
+    return [{key: value for key, value in row.items() if key not in texts} for row in rows]

@@ -1,0 +1,176 @@
+"""`xnai up`: start the server, apply the manifests, wait until every service is Ready."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from rich.live import Live
+from rich.table import Table
+
+from xnai_operator.api.conditions import Type
+from xnai_operator.cli import background, manifests, serve
+from xnai_operator.cli.output import err
+from xnai_operator.config import Config
+from xnai_operator.reconcile.kube import ApiError, KubeApi
+
+READY = "Ready"
+
+
+class UpError(Exception):
+    """Not everything came up. The message says what, and the next command."""
+
+
+@dataclass
+class Progress:
+    """What goes on, for people: a live table on a terminal, else a line whenever something changes."""
+
+    live: Live | None
+    started: float
+
+    def __post_init__(self) -> None:
+        self._rows: dict[str, tuple[str, float, bool]] = {}
+
+    def say(self, item: str, text: str, *, done: bool = False) -> None:
+        """State `text` of `item`, with the time since its first state."""
+        now = time.monotonic()
+        before = self._rows.get(item)
+        since = before[1] if before else now
+        if before is None or (before[0], before[2]) != (text, done):
+            self._rows[item] = (text, since, done)
+            if self.live is None:
+                err.print(f"[{now - self.started:6.1f} s] {item}: {text}", markup=False)
+        if self.live is not None:
+            self.live.update(self._table(now))
+
+    def _table(self, now: float) -> Table:
+        shown = Table.grid(padding=(0, 2))
+        for item, (text, since, done) in self._rows.items():
+            seconds = "" if done else f"{now - since:.0f} s"
+            shown.add_row("[green]✓[/green]" if done else "[yellow]…[/yellow]", item, text, seconds)
+        return shown
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """A Progress for the standard error stream."""
+    if not err.is_terminal:
+        yield Progress(None, time.monotonic())
+        return
+    with Live(console=err, refresh_per_second=4) as live:
+        yield Progress(live, time.monotonic())
+
+
+async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show: Progress) -> list[dict[str, Any]]:
+    """Start the server and apply `bodies`; the XnaiServices as they stand at the end.
+
+    `seconds` to wait until they are Ready. Raises UpError, ManifestError.
+    """
+    deadline = time.monotonic() + seconds
+    background.start(config)
+    api = await _api(config, deadline, show)
+    try:
+        await _apply(api, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
+        await _established(api, deadline)
+        for secret in await manifests.generate_secrets(api, bodies):
+            show.say(f"secret {secret}", "generated", done=True)
+        await _apply(api, bodies, "manifests", show)
+        return await _ready(api, bodies, deadline, show)
+    finally:
+        await api.close()
+
+
+async def _api(config: Config, deadline: float, show: Progress) -> KubeApi:
+    """A client, once the API server answers."""
+    seen = 0.0
+    while True:
+        file = serve.kubeconfig(config)
+        if file.exists():
+            with contextlib.suppress(aiohttp.ClientError, OSError, ssl.SSLError, ApiError):
+                api = await KubeApi.connect(file)
+                try:
+                    await api.get("/api/v1/namespaces/default")
+                except BaseException:
+                    await api.close()
+                    raise
+                show.say("control plane", "serving", done=True)
+                return api
+        last = background.last_lines(config, 1)
+        show.say("control plane", last.strip() or "starting")
+        if serve.server_pid(config) is None:
+            seen = seen or time.monotonic()
+            if time.monotonic() - seen > 10:
+                raise UpError(
+                    f"xnai serve ended:\n{background.last_lines(config)}\nthe whole log is {config.logs}/serve.log"
+                )
+        else:
+            seen = 0.0
+        if time.monotonic() > deadline:
+            raise UpError(f"the API server does not answer; its log is {config.logs}/kube-apiserver.log")
+        await asyncio.sleep(0.2)
+
+
+async def _apply(api: KubeApi, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
+    show.say(what, "applying")
+    for body in bodies:
+        try:
+            await api.apply(body)
+        except ApiError as error:
+            raise UpError(f"{body['kind']} {body['metadata']['name']}: {_message(error)}") from error
+    show.say(what, f"{len(bodies)} applied", done=True)
+
+
+def _message(error: ApiError) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)
+
+
+async def _established(api: KubeApi, deadline: float) -> None:
+    for name in ("xnaiservices", "tmpfspolicies"):
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}.xnai.dev"
+        while True:
+            found = await api.get(path)
+            conditions = {c["type"]: c["status"] for c in (found or {}).get("status", {}).get("conditions", [])}
+            if conditions.get("Established") == "True":
+                break
+            if time.monotonic() > deadline:
+                raise UpError(f"the API server does not serve {name}.xnai.dev")
+            await asyncio.sleep(0.1)
+
+
+async def _ready(api: KubeApi, bodies: list[dict[str, Any]], deadline: float, show: Progress) -> list[dict[str, Any]]:
+    wanted = [
+        (body["metadata"].get("namespace", "default"), body["metadata"]["name"])
+        for body in bodies
+        if body["kind"] == "XnaiService"
+    ]
+    while True:
+        states = [await api.get(f"/apis/xnai.dev/v1alpha1/namespaces/{ns}/xnaiservices/{name}") for ns, name in wanted]
+        present = [state for state in states if state is not None]
+        for state in present:
+            ready, text = readiness(state)
+            show.say(state["metadata"]["name"], text, done=ready)
+        if all(readiness(state)[0] for state in present):
+            return present
+        if time.monotonic() > deadline:
+            late = [s["metadata"]["name"] for s in present if not readiness(s)[0]]
+            raise UpError(f"not Ready in time: {', '.join(late)}; `kubectl describe xs {late[0]}` says why")
+        await asyncio.sleep(0.25)
+
+
+def readiness(body: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the object's Ready condition holds for what is written in it now, and what to say."""
+    status = body.get("status") or {}
+    for condition in status.get("conditions") or []:
+        if condition["type"] == Type.READY.value:
+            current = status.get("observedGeneration") == body["metadata"].get("generation")
+            ready = condition["status"] == "True" and current
+            return ready, READY if ready else f"{condition['reason']}: {condition['message']}"
+    return False, "waits for the operator"

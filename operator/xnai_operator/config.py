@@ -1,0 +1,51 @@
+"""The operator's own settings: where things are kept. Read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+RESERVE_BYTES: Final = 1536 << 20
+"""Memory left to the system, the desktop and the control plane: 1.5 GiB, as on a laptop with a browser open."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """`state` is kept over restarts, `data` holds what the user put there, `runtime` is in memory."""
+
+    state: Path
+    data: Path
+    runtime: Path
+    reserve: int = RESERVE_BYTES
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Config":
+        """From XDG_STATE_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XNAI_RESERVE_BYTES."""
+        home = environ.get("HOME", "/")
+        return cls(
+            state=Path(environ.get("XDG_STATE_HOME") or f"{home}/.local/state") / "xnai",
+            data=Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share") / "xnai",
+            runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "xnai",
+            reserve=int(environ.get("XNAI_RESERVE_BYTES", RESERVE_BYTES)),
+        )
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.state / "logs"
+
+    @property
+    def models(self) -> Path:
+        """GGUF files."""
+        return self.data / "models"
+
+    @property
+    def podman_socket(self) -> Path:
+        """The Podman service of the operator."""
+        return self.runtime / "podman.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held while `xnai serve` runs: one operator a user."""
+        return self.state / "serve.lock"
