@@ -29,6 +29,11 @@ def registry(store: Store, on_change: Any) -> kopf.OperatorRegistry:
             if store.observe({**body, "kind": kind}, deleted=type == "DELETED"):
                 on_change()
 
+    # A registry of its own has no login handler; these two read what the engine's client reads.
+    @kopf.on.login(registry=handlers)
+    def log_in(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_kubeconfig(**given) or kopf.login_with_service_account(**given)
+
     watch(GROUP, VERSION, "xnaiservices", kind="XnaiService")
     watch(GROUP, VERSION, "tmpfspolicies", kind="TmpfsPolicy")
     watch("", "v1", "secrets", kind="Secret")

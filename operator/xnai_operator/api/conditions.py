@@ -52,6 +52,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     NOT_STARTED = "NotStarted"
     SPEC_CHANGED = "SpecChanged"
+    IMAGE_CHANGED = "ImageChanged"
     CONTAINER_EXITED = "ContainerExited"
     BACK_OFF = "BackOff"
     START_FAILED = "StartFailed"

@@ -208,9 +208,9 @@ def doctor_command(output: Output = Format.TABLE) -> None:
     else:
         marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "fault": "[red]fault[/red]"}
         for finding in findings:
-            out.print(f"{marks[finding.level]:<10} {finding.check}: {finding.found}")
+            out.print(f"{marks[finding.level]}{" " * (10 - len(finding.level))} {finding.check}: {finding.found}")
             if finding.level != "ok":
-                out.print(f"           why: {finding.why}\n           mend: {finding.mend}", markup=False)
+                out.print(f"           why: {finding.why}\n           mend: {finding.mend}", markup=False, soft_wrap=True)
     if any(finding.level == "fault" for finding in findings):
         raise typer.Exit(Exit.NOT_SO)
 

@@ -137,7 +137,7 @@ async def _established(api: KubeApi, deadline: float) -> None:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}.xnai.dev"
         while True:
             found = await api.get(path)
-            conditions = {c["type"]: c["status"] for c in (found or {}).get("status", {}).get("conditions", [])}
+            conditions = {c["type"]: c["status"] for c in (found or {}).get("status", {}).get("conditions") or []}
             if conditions.get("Established") == "True":
                 break
             if time.monotonic() > deadline:

@@ -139,7 +139,9 @@ def _service(
         ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
         conditions = (Condition(Type.READY, ready, Reason.SUSPENDED, message), admitted)
         return _Outcome(ready, Report(conditions, fields), rendered=rendered)
-    if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running:
+    image = preflight.image_id(facts.observed.images, service.spec.image)
+    rebuilt = pod is not None and pod.image_id not in {"", image}
+    if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
         return _running(facts, service, rendered, pod, admitted, fields)
     if not verdict.admitted:
         waiting = _waiting(Reason.INSUFFICIENT_MEMORY, verdict.message, admitted, **fields)
@@ -148,7 +150,7 @@ def _service(
     if missing:
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
-    return _start(service, rendered, pod, admitted, fields, now)
+    return _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
 
 
 def _start(
@@ -158,6 +160,8 @@ def _start(
     admitted: Condition,
     fields: dict[str, Any],
     now: float,
+    *,
+    rebuilt: bool,
 ) -> _Outcome:
     """Nothing stands in the way of a start but back-off after an exit or a failed start."""
     restarts = int(fields["restarts"])
@@ -166,6 +170,9 @@ def _start(
         reason, message = Reason.NOT_STARTED, f"starts pod {rendered.name}"
     elif pod.hash != rendered.hash:
         reason, message = Reason.SPEC_CHANGED, "what was rendered differs from what runs"
+        restarts, retry_at = 0, 0.0
+    elif rebuilt:
+        reason, message = Reason.IMAGE_CHANGED, f"{service.spec.image} is another image than the one that runs"
         restarts, retry_at = 0, 0.0
     else:
         why = "was killed for want of memory" if pod.oom_killed else f"exited with {pod.exit_code}"
