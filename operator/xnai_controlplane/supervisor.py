@@ -95,11 +95,13 @@ class Supervisor:
         for process in reversed(self._processes):
             child = self._running.get(process.name)
             if child is not None and child.returncode is None:
+                self._progress(f"stopping {process.name}")
                 with contextlib.suppress(ProcessLookupError):
                     child.terminate()
                 try:
                     await asyncio.wait_for(child.wait(), process.grace_seconds)
                 except TimeoutError:
+                    self._progress(f"{process.name} did not end in {process.grace_seconds:.0f} s and is killed")
                     child.kill()
                     await child.wait()
             keeper = self._keepers.get(process.name)

@@ -46,6 +46,11 @@ class Config:
         return self.runtime / "podman.sock"
 
     @property
+    def operator_pid(self) -> Path:
+        """Written by the operator after its first pass: from then on statuses are true."""
+        return self.runtime / "operator.pid"
+
+    @property
     def lock(self) -> Path:
         """Held while `xnai serve` runs: one operator a user."""
         return self.state / "serve.lock"

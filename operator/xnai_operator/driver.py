@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -13,21 +17,24 @@ from xnai_operator import setup
 from xnai_operator.api.types import GROUP, VERSION
 from xnai_operator.backends.base import Backend
 from xnai_operator.config import Config
+from xnai_operator.errors import ApiError
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
 from xnai_operator.reconcile.kube import KubeApi
 from xnai_operator.reconcile.store import Store
 
+Seen = Callable[[dict[str, Any], bool], object]
+"""An object and whether it was deleted."""
 
-def registry(store: Store, on_change: Any) -> kopf.OperatorRegistry:
+
+def registry(seen: Seen) -> kopf.OperatorRegistry:
     """Handlers for every kind the operator reads. `on.event` writes nothing: no annotations, no finalizers."""
     handlers = kopf.OperatorRegistry()
 
     def watch(*selector: str, kind: str) -> None:
         @kopf.on.event(*selector, registry=handlers, id=f"see-{kind}")
-        async def seen(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-            if store.observe({**body, "kind": kind}, deleted=type == "DELETED"):
-                on_change()
+        async def handle(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
+            seen({**body, "kind": kind}, type == "DELETED")
 
     # A registry of its own has no login handler; these two read what the engine's client reads.
     @kopf.on.login(registry=handlers)
@@ -52,41 +59,56 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def run(backend: Backend, machine: Machine) -> None:
-    """Run the operator until cancelled, against $KUBECONFIG."""
+async def run(backend: Backend, machine: Machine, passed: Callable[[], None] = lambda: None) -> None:
+    """Run the operator until cancelled, against $KUBECONFIG. `passed` is called after the first pass."""
     api = await KubeApi.connect()
     store = Store()
     engine = Engine(store, backend, api, machine, time.time)
-    ready = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stop = threading.Event()
 
-    async def start_engine() -> None:
+    def seen(body: dict[str, Any], deleted: bool) -> None:
+        if store.observe(body, deleted=deleted):
+            engine.mark_dirty()
+
+    def watch() -> None:
+        handlers = registry(lambda body, deleted: loop.call_soon_threadsafe(seen, body, deleted))
+        kopf.run(registry=handlers, settings=settings(), clusterwide=True, standalone=True, stop_flag=stop)
+
+    async def reconcile() -> None:
         # A pass before the first listing has come in would take every pod for an orphan.
-        await ready.wait()
+        await _first_listing(api, store)
         await engine.run()
 
-    task = asyncio.create_task(start_engine())
-    listing = asyncio.create_task(_first_listing(api, store, ready))
+    async def tell() -> None:
+        await engine.passed.wait()
+        passed()
+        await asyncio.Event().wait()
+
+    # kopf has a thread and a loop of its own: when it ends it cancels whatever was started in its loop after it.
+    watching = asyncio.create_task(asyncio.to_thread(watch))
+    tasks = [asyncio.create_task(reconcile()), asyncio.create_task(tell())]
     try:
-        await kopf.operator(
-            registry=registry(store, engine.mark_dirty), settings=settings(), clusterwide=True, standalone=True
-        )
+        done, _ = await asyncio.wait([watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        for pending in (task, listing):
-            pending.cancel()
-        await asyncio.gather(task, listing, return_exceptions=True)
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, watching, return_exceptions=True)
         await backend.close()
         await api.close()
 
 
-async def _first_listing(api: KubeApi, store: Store, ready: asyncio.Event) -> None:
+async def _first_listing(api: KubeApi, store: Store) -> None:
     while True:
         try:
             for body in await api.list_all():
                 store.observe(body)
-        except Exception:  # the API server may still be starting: it is asked again until it answers
+        except ApiError:  # the API server may still be starting: it is asked again until it answers
             await asyncio.sleep(1.0)
         else:
-            ready.set()
             return
 
 
@@ -108,7 +130,19 @@ async def _until_signalled(config: Config) -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await run(setup.backend(config), setup.machine(config))
+    await run(
+        setup.backend(config),
+        setup.machine(config),
+        passed=lambda: write_whole(config.operator_pid, str(os.getpid())),
+    )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file with this text, or as it was: never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def main() -> None:

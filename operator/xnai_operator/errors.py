@@ -22,3 +22,11 @@ class BackendError(XnaiError):
 
 class BudgetError(XnaiError):
     """The machine has not enough; waits for room."""
+
+
+class ApiError(XnaiError):
+    """The API server refused a request (`status` is HTTP's) or did not answer (`status` 0)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(Reason.API_REFUSED if status else Reason.API_UNAVAILABLE, message)
+        self.status = status

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     BACK_OFF = "BackOff"
     START_FAILED = "StartFailed"
     PODMAN_UNAVAILABLE = "PodmanUnavailable"
+    API_UNAVAILABLE = "ApiUnavailable"
+    API_REFUSED = "ApiRefused"
     OWNER_GONE = "OwnerGone"
     STOPPED_BY_HAND = "StoppedByHand"
     LEFTOVER_REMOVED = "LeftoverRemoved"

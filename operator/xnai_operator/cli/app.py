@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import aiohttp
 import typer
 import yaml
 
@@ -18,8 +17,8 @@ from xnai_operator.cli import background, doctor, manifests, preview, serve, sta
 from xnai_operator.cli.output import Exit, Format, err, fail, out, show
 from xnai_operator.cli.root import hand_over
 from xnai_operator.config import Config
-from xnai_operator.errors import BackendError, XnaiError
-from xnai_operator.reconcile.kube import ApiError, KubeApi
+from xnai_operator.errors import ApiError, BackendError, XnaiError
+from xnai_operator.reconcile.kube import KubeApi
 
 T = TypeVar("T")
 
@@ -60,12 +59,10 @@ def _with_api(config: Config, work: Callable[[KubeApi], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except (aiohttp.ClientError, OSError) as error:
-        fail(f"the API server does not answer ({error}); run `xnai up`", Exit.UNAVAILABLE)
+    except ApiError as error:
+        fail(error.message if error.status else f"{error.message}; run `xnai up`", Exit.UNAVAILABLE)
     except BackendError as error:
         fail(error.message, Exit.UNAVAILABLE)
-    except ApiError as error:
-        fail(str(error))
 
 
 @app.command(
@@ -121,7 +118,9 @@ async def _stop_pods(config: Config) -> list[str]:
     if not config.runtime.is_dir():
         return []
     service = serve.podman_service(config.podman_socket)
-    process = await asyncio.create_subprocess_exec(*service.argv, stderr=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(
+        *service.argv, env={**os.environ, **service.env}, stderr=asyncio.subprocess.DEVNULL
+    )
     backend = setup.backend(config)
     try:
         while not await service.ready():
@@ -208,9 +207,11 @@ def doctor_command(output: Output = Format.TABLE) -> None:
     else:
         marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "fault": "[red]fault[/red]"}
         for finding in findings:
-            out.print(f"{marks[finding.level]}{" " * (10 - len(finding.level))} {finding.check}: {finding.found}")
+            out.print(f"{marks[finding.level]}{' ' * (10 - len(finding.level))} {finding.check}: {finding.found}")
             if finding.level != "ok":
-                out.print(f"           why: {finding.why}\n           mend: {finding.mend}", markup=False, soft_wrap=True)
+                out.print(
+                    f"           why: {finding.why}\n           mend: {finding.mend}", markup=False, soft_wrap=True
+                )
     if any(finding.level == "fault" for finding in findings):
         raise typer.Exit(Exit.NOT_SO)
 

@@ -1,6 +1,7 @@
 """What the commands print: tables for people, JSON and YAML for scripts; and the exit codes."""
 
 import json
+import sys
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import Any, NoReturn
@@ -10,7 +11,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False)
+# Not a terminal: no wrapping, so that a line stays a line for grep and awk.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, highlight=False)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from xnai_controlplane import ControlPlane, Process, Supervisor
 from xnai_operator.config import Config
@@ -91,10 +92,30 @@ async def _answers(socket: Path) -> bool:
     return True
 
 
+CONTAINERS_CONF: Final = """\
+[engine]
+# After an exec over the API Podman keeps a process for five minutes; a probe each ten seconds would keep thirty.
+exit_command_delay = 10
+
+[network]
+# The way out of the bridges is one pasta of the rootless network namespace; its default MTU is 65520.
+pasta_options = ["--mtu", "1500"]
+"""
+
+
 def podman_service(socket: Path) -> Process:
     """`podman system service`. A socket left by a killed one would make it refuse to start."""
+    settings = socket.with_name("containers.conf")
+    settings.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.write_text(CONTAINERS_CONF)
     command = f'rm -f "{socket}"; exec podman system service --time=0 "unix://{socket}"'
-    return Process("podman", ("sh", "-c", command), ready=lambda: _answers(socket), ready_seconds=60)
+    return Process(
+        "podman",
+        ("sh", "-c", command),
+        {"CONTAINERS_CONF_OVERRIDE": str(settings)},
+        ready=lambda: _answers(socket),
+        ready_seconds=60,
+    )
 
 
 def operator(kubeconfig: Path) -> Process:

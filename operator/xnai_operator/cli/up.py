@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import json
-import ssl
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import aiohttp
 from rich.live import Live
 from rich.table import Table
 
@@ -17,7 +16,8 @@ from xnai_operator.api.conditions import Type
 from xnai_operator.cli import background, manifests, serve
 from xnai_operator.cli.output import err
 from xnai_operator.config import Config
-from xnai_operator.reconcile.kube import ApiError, KubeApi
+from xnai_operator.errors import ApiError
+from xnai_operator.reconcile.kube import KubeApi
 
 READY = "Ready"
 
@@ -80,6 +80,7 @@ async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show:
         for secret in await manifests.generate_secrets(api, bodies):
             show.say(f"secret {secret}", "generated", done=True)
         await _apply(api, bodies, "manifests", show)
+        await _operator(config, deadline, show)
         return await _ready(api, bodies, deadline, show)
     finally:
         await api.close()
@@ -91,7 +92,7 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeApi:
     while True:
         file = serve.kubeconfig(config)
         if file.exists():
-            with contextlib.suppress(aiohttp.ClientError, OSError, ssl.SSLError, ApiError):
+            with contextlib.suppress(ApiError):
                 api = await KubeApi.connect(file)
                 try:
                     await api.get("/api/v1/namespaces/default")
@@ -115,21 +116,32 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeApi:
         await asyncio.sleep(0.2)
 
 
+async def _operator(config: Config, deadline: float, show: Progress) -> None:
+    """Until the operator has made a pass: what statuses say may be of before a reboot until then."""
+    while not _alive(config.operator_pid):
+        show.say("operator", "starting")
+        if time.monotonic() > deadline:
+            raise UpError(f"the operator made no pass; its log is {config.logs}/operator.log")
+        await asyncio.sleep(0.1)
+    show.say("operator", "running", done=True)
+
+
+def _alive(pid_file: Path) -> bool:
+    try:
+        os.kill(int(pid_file.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 async def _apply(api: KubeApi, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
     show.say(what, "applying")
     for body in bodies:
         try:
             await api.apply(body)
         except ApiError as error:
-            raise UpError(f"{body['kind']} {body['metadata']['name']}: {_message(error)}") from error
+            raise UpError(f"{body['kind']} {body['metadata']['name']}: {error.message}") from error
     show.say(what, f"{len(bodies)} applied", done=True)
-
-
-def _message(error: ApiError) -> str:
-    try:
-        return str(json.loads(error.body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error)
 
 
 async def _established(api: KubeApi, deadline: float) -> None:

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from xnai_operator.api.conditions import Condition, Type
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
-from xnai_operator.errors import BackendError
+from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
 from xnai_operator.plan import backoff, readiness
 from xnai_operator.plan.decide import decide
@@ -44,6 +45,8 @@ class Engine:
         self._probes: dict[Life, readiness.ProbeState] = {}
         self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
         self._plan: Plan | None = None
+        self.passed = asyncio.Event()
+        """Set after the first pass: from then on every status tells what is."""
         self._pods: dict[str, ObservedPod] = {}
 
     def mark_dirty(self) -> None:
@@ -64,6 +67,7 @@ class Engine:
                 self._dirty.clear()
                 try:
                     await self.one_pass()
+                    self.passed.set()
                 except BackendError as error:
                     log.warning("pass failed", reason=error.reason.value, message=error.message)
                     await asyncio.sleep(1.0)
@@ -131,11 +135,9 @@ class Engine:
         now = self._clock()
         if failure is None:
             verb = action.kind.capitalize()
-            event = event_for(body, action.reason.value, action.message, verb, now, warning=False)
-            await self._api.create_event(action.pod.namespace, event)
+            await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=False))
             return
-        event = event_for(body, failure.reason.value, failure.message, "Start", now, warning=True)
-        await self._api.create_event(action.pod.namespace, event)
+        await self._record(event_for(body, failure.reason.value, failure.message, "Start", now, warning=True))
         restarts = int((body.get("status") or {}).get("restarts", 0)) + 1
         retry_at = int(now + backoff.delay(restarts) + 1)
         ready = Condition(Type.READY, False, failure.reason, failure.message)
@@ -143,6 +145,12 @@ class Engine:
         await self._write(
             "XnaiService", body, Report((ready, progress), {"restarts": restarts, "retryAtSeconds": retry_at})
         )
+
+    async def _record(self, event: dict[str, Any]) -> None:
+        try:
+            await self._api.create_event(event["metadata"]["namespace"], event)
+        except ApiError as error:  # an event is told to people: nothing depends on it
+            log.warning("event not recorded", reason=error.reason.value, message=error.message)
 
     async def _report(self, plan: Plan) -> None:
         for kind, reports in (("XnaiService", plan.services), ("TmpfsPolicy", plan.policies)):
@@ -158,7 +166,11 @@ class Engine:
             return
         metadata = body["metadata"]
         assert isinstance(metadata, dict)
-        stored = await self._api.patch_status(kind, metadata["namespace"], metadata["name"], status)
+        try:
+            stored = await self._api.patch_status(kind, metadata["namespace"], metadata["name"], status)
+        except ApiError as error:  # one status refused or late must not keep the others from being written
+            log.warning("status not written", kind=kind, reason=error.reason.value, message=error.message)
+            return
         if stored is not None:
             self.store.observe(stored)
 

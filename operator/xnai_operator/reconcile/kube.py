@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from kubernetes.aio import client, config
 
 from xnai_operator.api.types import GROUP, VERSION
+from xnai_operator.errors import ApiError
 
 _CUSTOM = f"/apis/{GROUP}/{VERSION}"
 _PLURALS = {"XnaiService": "xnaiservices", "TmpfsPolicy": "tmpfspolicies"}
@@ -20,8 +22,6 @@ _COLLECTIONS = {kind: f"{_CUSTOM}/namespaces/{{namespace}}/{plural}" for kind, p
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
 }
-
-ApiError = client.ApiException
 
 
 class KubeApi:
@@ -41,16 +41,20 @@ class KubeApi:
         return cls(client.ApiClient(settings))
 
     async def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
-        answer = await self._client.call_api(
-            method,
-            self._client.configuration.host + path,
-            header_params={"Content-Type": content_type, "Accept": "application/json"},
-            body=body,
-            _request_timeout=30,
-        )
-        data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        """One request; the JSON of the answer. Raises ApiError."""
+        try:
+            answer = await self._client.call_api(
+                method,
+                self._client.configuration.host + path,
+                header_params={"Content-Type": content_type, "Accept": "application/json"},
+                body=body,
+                _request_timeout=30,
+            )
+            data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ApiError(0, f"the API server does not answer: {error}") from error
         if answer.status >= 400:
-            raise ApiError(status=answer.status, reason=answer.reason, body=data.decode())
+            raise ApiError(answer.status, _message(data) or f"{method} {path}: HTTP {answer.status}")
         return json.loads(data)
 
     async def apply(self, body: dict[str, Any]) -> None:
@@ -77,7 +81,7 @@ class KubeApi:
             raise
 
     async def list_all(self) -> list[dict[str, Any]]:
-        """Every object the engine reads, in all namespaces. Raises ApiException when the server refuses."""
+        """Every object the engine reads, in all namespaces. Raises ApiError."""
         found: list[dict[str, Any]] = []
         for kind, path in _READ.items():
             answer = await self.request("GET", path)
@@ -104,3 +108,12 @@ class KubeApi:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _message(data: bytes) -> str:
+    """The words of a Status object."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return data.decode(errors="replace")
+    return str(body.get("message", "")) if isinstance(body, dict) else ""

@@ -12,10 +12,10 @@ class Api(Protocol):
     """What of the API the engine writes."""
 
     async def patch_status(self, kind: str, namespace: str, name: str, status: dict[str, Any]) -> dict[str, Any] | None:
-        """Merge into the object's status; the object as stored, or None when it is gone."""
+        """Merge into the object's status; the object as stored, or None when it is gone. Raises ApiError."""
 
     async def create_event(self, namespace: str, event: dict[str, Any]) -> None:
-        """Post an event (events.k8s.io/v1)."""
+        """Post an event (events.k8s.io/v1). Raises ApiError."""
 
 
 def status_for(body: dict[str, Any], report: Report, now: float) -> dict[str, Any] | None:
@@ -36,7 +36,11 @@ def event_for(
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata.get("namespace", "default")},
+        # Named as client-go names them: the object and the nanosecond.
+        "metadata": {
+            "name": f"{metadata['name']}.{int(now * 1e9):x}",
+            "namespace": metadata.get("namespace", "default"),
+        },
         "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "xnai.dev/operator",
         "reportingInstance": "xnai-operator",
