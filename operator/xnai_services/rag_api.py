@@ -1,0 +1,277 @@
+"""The RAG API: answers from curated documents, streamed, with the sources told before the text. Port 8000."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import redis.asyncio
+import uvicorn
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
+
+from xnai_breakers import Breaker, OpenError, Registry
+from xnai_services import settings, text
+from xnai_services.generator import BusyError, Generator, LlamaModel, Model
+from xnai_services.store import Passage, Reader
+
+log = logging.getLogger(__name__)
+
+CACHE_SECONDS: Final = 3600
+CONTEXT_CHARACTERS: Final = 600
+"""Of sources in a prompt: about 150 tokens, which two cores read within 300 ms."""
+MAX_DOCUMENT: Final = 1 << 20
+
+
+class Question(BaseModel):
+    """A question and how long the answer may be."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2000)]
+    top_k: Annotated[int, Field(ge=1, le=10)] = 3
+    max_tokens: Annotated[int, Field(ge=1, le=512)] = 96
+
+
+class Document(BaseModel):
+    """A document to be indexed."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_DOCUMENT)]
+    title: Annotated[str, Field(max_length=200)] = ""
+    url: Annotated[str, Field(max_length=2000)] = ""
+
+
+class CrawlRequest(BaseModel):
+    """A page to be fetched, and how many links deep."""
+
+    url: Annotated[str, Field(pattern=r"^https?://", max_length=2000)]
+    depth: Annotated[int, Field(ge=0, le=3)] = 0
+
+
+def prompt(question: str, passages: list[Passage]) -> str:
+    """A completion prompt: small base models follow no chat template."""
+    share = CONTEXT_CHARACTERS // max(len(passages), 1)
+    sources = "".join(f"Source {i + 1}: {p.text[:share]}\n" for i, p in enumerate(passages))
+    return f"{sources}Question: {question}\nAnswer:"
+
+
+class Metrics:
+    """The figures of /metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.answers = Counter("xnai_rag_answers_total", "Answers", ["outcome"], registry=self.registry)
+        self.first_token = Histogram(
+            "xnai_rag_first_token_seconds",
+            "Time from the request to the first token",
+            buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10),
+            registry=self.registry,
+        )
+        self.breaker = Gauge("xnai_breaker_open", "1 when open", ["breaker"], registry=self.registry)
+
+
+class Rag:
+    """The parts put together. `load` makes the model; it runs in a thread, and until it has answered once the
+    service is not ready."""
+
+    def __init__(self, reader: Reader, client: redis.asyncio.Redis, load: Callable[[], Model]) -> None:
+        self.reader = reader
+        self.client = client
+        self._load = load
+        self.generator: Generator | None = None
+        self.breakers = Registry()
+        self.redis = self.breakers.add(Breaker("redis", failures=5, seconds=30))
+        self.model = self.breakers.add(Breaker("model", failures=3, seconds=60))
+        self.metrics = Metrics()
+        self.failure = ""
+
+    async def warm_up(self) -> None:
+        """Load the model and answer once: the first decode after a load takes twice as long."""
+        try:
+            generator = Generator(await asyncio.to_thread(self._load))
+            async for _ in generator.stream("Hello", 1):
+                pass
+        except Exception as error:
+            self.failure = str(error)
+            log.exception("the model could not be loaded")
+            return
+        self.generator = generator
+        log.info("the model is loaded and warm")
+
+    async def cached(self, key: str) -> dict[str, Any] | None:
+        """An answer kept in Redis; None also when Redis does not answer."""
+        try:
+            async with self.redis.attempt():
+                found = await self.client.get(key)
+        except (RedisError, OSError, OpenError):
+            return None
+        return json.loads(found) if found else None
+
+    async def keep(self, key: str, answer: dict[str, Any]) -> None:
+        """Keep an answer for an hour, if Redis takes it."""
+        with contextlib.suppress(RedisError, OSError, OpenError):
+            async with self.redis.attempt():
+                await self.client.set(key, json.dumps(answer), ex=CACHE_SECONDS)
+
+    async def events(self, asked: Question) -> AsyncIterator[tuple[str, Any]]:
+        """The answer as events: `sources`, then `token` for each piece, then `done`; `error` when it broke off."""
+        began = time.monotonic()
+        passages = await asyncio.to_thread(self.reader.search, asked.question, asked.top_k)
+        sources = [{**asdict(p), "text": p.text[:300]} for p in passages]
+        yield "sources", sources
+        key = self._key(asked, passages)
+        if (kept := await self.cached(key)) is not None:
+            self.metrics.answers.labels("cached").inc()
+            yield "token", kept["answer"]
+            yield "done", {"cached": True, "generated": True}
+            return
+        pieces: list[str] = []
+        try:
+            async for piece in self._generated(asked, passages):
+                if not pieces:
+                    self.metrics.first_token.observe(time.monotonic() - began)
+                pieces.append(piece)
+                yield "token", piece
+        except (OpenError, BusyError) as error:
+            if not pieces:
+                async for event in self._passages_only(passages, str(error) or "too many questions at once"):
+                    yield event
+                return
+        except Exception as error:
+            log.exception("generation failed")
+            self.metrics.answers.labels("failed").inc()
+            yield "error", {"message": f"the model failed: {error}"}
+            return
+        self.metrics.answers.labels("generated").inc()
+        await self.keep(key, {"answer": "".join(pieces)})
+        yield "done", {"cached": False, "generated": True}
+
+    async def _generated(self, asked: Question, passages: list[Passage]) -> AsyncIterator[str]:
+        if self.generator is None:
+            raise OpenError("model", 5)
+        self.generator.check()  # before the breaker: many questions are no fault of the model
+        async with self.model.attempt() as attempt:
+            async for piece in self.generator.stream(prompt(asked.question, passages), asked.max_tokens):
+                attempt.succeeded()
+                yield piece
+
+    async def _passages_only(self, passages: list[Passage], why: str) -> AsyncIterator[tuple[str, Any]]:
+        self.metrics.answers.labels("passages").inc()
+        if passages:
+            yield "token", "The model is not available. What the documents say:\n\n"
+            for passage in passages:
+                yield "token", f"{passage.title}: {passage.text[:300]}\n\n"
+        else:
+            yield "token", "The model is not available, and no document matches the question."
+        yield "done", {"cached": False, "generated": False, "reason": why}
+
+    @staticmethod
+    def _key(asked: Question, passages: list[Passage]) -> str:
+        """Documents are part of the key: a new document makes a new answer."""
+        parts = [asked.question, asked.max_tokens, [p.document for p in passages], os.environ.get("XNAI_MODEL")]
+        return f"xnai:rag:answer:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
+
+    def parts(self) -> dict[str, Any]:
+        """What works."""
+        state: dict[str, Any] = {"model": self.generator is not None, "breakers": self.breakers.states()}
+        if self.failure:
+            state["failure"] = self.failure
+        try:
+            state["documents"] = self.reader.count()
+        except sqlite3.Error as error:
+            state["documents"] = f"unreadable: {error}"
+        return state
+
+
+def build(rag: Rag) -> FastAPI:
+    """The application."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(rag.warm_up())
+        yield
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        await rag.client.aclose()
+
+    api = FastAPI(title="XNAi RAG API", lifespan=lifespan)
+
+    @api.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.get("/readyz")
+    async def readyz(response: Response) -> dict[str, Any]:
+        parts = await asyncio.to_thread(rag.parts)
+        response.status_code = 200 if parts["model"] else 503
+        return parts
+
+    @api.get("/metrics")
+    async def metrics() -> Response:
+        for name, state in rag.breakers.states().items():
+            rag.metrics.breaker.labels(name).set(state == "open")
+        return Response(generate_latest(rag.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @api.post("/stream")
+    async def stream(asked: Question) -> StreamingResponse:
+        async def body() -> AsyncIterator[str]:
+            async for name, data in rag.events(asked):
+                yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+        return StreamingResponse(body(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    @api.post("/query")
+    async def query(asked: Question) -> dict[str, Any]:
+        answer: dict[str, Any] = {"answer": ""}
+        async for name, data in rag.events(asked):
+            if name == "sources":
+                answer["sources"] = data
+            elif name == "token":
+                answer["answer"] += data
+            elif name == "error":
+                raise HTTPException(502, data["message"])
+            else:
+                answer |= data
+        return answer
+
+    async def announce(stream: str, entry: dict[str, str]) -> dict[str, str]:
+        try:
+            fields: Any = entry
+            number = await rag.client.xadd(stream, fields, maxlen=settings.STREAM_LENGTH, approximate=True)
+        except (RedisError, OSError) as error:
+            log.warning("redis: %s", error)
+            raise HTTPException(503, "Redis does not answer; try again soon", {"Retry-After": "5"}) from error
+        return {"accepted": str(number)}
+
+    @api.post("/documents", status_code=202)
+    async def documents(given: Document) -> dict[str, str]:
+        if not text.clean(given.text):
+            raise HTTPException(422, "the document has no text")
+        return await announce(settings.RAW_STREAM, {"title": given.title, "url": given.url, "text": given.text})
+
+    @api.post("/crawl", status_code=202)
+    async def crawl(given: CrawlRequest) -> dict[str, str]:
+        return await announce(settings.REQUEST_STREAM, {"url": given.url, "depth": str(given.depth)})
+
+    return api
+
+
+def main() -> None:
+    """`python -m xnai_services.rag_api`."""
+    settings.configure_logging()
+    # Half a hundredth of a second more than a healthy Redis on the same machine ever needs; no retries.
+    client = settings.redis_client("rag-api", timeout=0.05)
+    rag = Rag(Reader(settings.folder("XNAI_CURATED", "/data/curated")), client, LlamaModel)
+    uvicorn.run(build(rag), host="0.0.0.0", port=8000, log_config=None, timeout_graceful_shutdown=5)  # noqa: S104
+
+
+if __name__ == "__main__":
+    main()
