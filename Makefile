@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .venv/bin/uv
 
-.PHONY: help venv check env env-stop test test-unit
+.PHONY: help venv check up down test test-unit clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,17 +26,24 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/lint-imports
 	.venv/bin/python hack/generate --check
 
-# Root on Debian has no usable Podman of its own: there the tests run in the environment of hack/env.
-PYTEST := $(if $(filter 0,$(shell id -u)),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
+# Root on Debian has no usable Podman of its own: there everything runs in the private environment of hack/env.
+ROOT := $(filter 0,$(shell id -u))
+RUN := $(if $(ROOT),hack/env run)
+PYTEST := $(if $(ROOT),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
 
-env: venv  ## the private environment with rootless Podman (root on Debian only)
-	$(if $(filter 0,$(shell id -u)),hack/env sync)
+up: venv  ## set everything up, start the stack, wait until it is Ready
+	.venv/bin/python hack/setup
+	.venv/bin/xnai up
 
-test: env  ## all tests, those on real Podman included
+down: venv  ## stop everything; data stay
+	.venv/bin/xnai down
+
+test: venv  ## all tests, those on real Podman and the real API server included
+	.venv/bin/python hack/setup --tests
 	$(PYTEST)
 
 test-unit: venv  ## the tests that need nothing but Python
 	.venv/bin/pytest tests/unit
 
-env-stop:  ## end every process of the private environment; data stay
-	hack/env stop
+clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask)
+	hack/clean

@@ -14,6 +14,7 @@ RESERVE_BYTES: Final = 1536 << 20
 class Config:
     """`state` is kept over restarts, `data` holds what the user put there, `runtime` is in memory."""
 
+    name: str
     state: Path
     data: Path
     runtime: Path
@@ -21,14 +22,23 @@ class Config:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """From XDG_STATE_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XNAI_RESERVE_BYTES."""
+        """From XDG_STATE_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XNAI_RESERVE_BYTES; and XNAI_INSTANCE, which names a
+        second installation of the same user with folders, pods and an API server of its own."""
         home = environ.get("HOME", "/")
+        instance = environ.get("XNAI_INSTANCE")
+        name = f"xnai-{instance}" if instance else "xnai"
         return cls(
-            state=Path(environ.get("XDG_STATE_HOME") or f"{home}/.local/state") / "xnai",
-            data=Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share") / "xnai",
-            runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "xnai",
+            name=name,
+            state=Path(environ.get("XDG_STATE_HOME") or f"{home}/.local/state") / name,
+            data=Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share") / name,
+            runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / name,
             reserve=int(environ.get("XNAI_RESERVE_BYTES", RESERVE_BYTES)),
         )
+
+    @property
+    def instance(self) -> str:
+        """What XNAI_INSTANCE was; empty for the first installation."""
+        return self.name.removeprefix("xnai").removeprefix("-")
 
     @property
     def logs(self) -> Path:

@@ -46,4 +46,4 @@ def machine(config: Config) -> Machine:
 
 def backend(config: Config) -> PodmanBackend:
     """The Podman back end on the operator's own service."""
-    return PodmanBackend(str(config.podman_socket), str(config.runtime))
+    return PodmanBackend(str(config.podman_socket), environment(config))

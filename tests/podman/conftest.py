@@ -83,14 +83,13 @@ def podman_socket(runtime_dir: Path) -> Iterator[str]:
 
 @pytest.fixture
 def environment(runtime_dir: Path) -> Environment:
-    return Environment(str(runtime_dir), str(runtime_dir / "models"), b"k" * 32, 2)
+    return Environment(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32), 2)
 
 
 @pytest_asyncio.fixture
-async def backend(podman_socket: str, runtime_dir: Path, image: str) -> AsyncIterator[PodmanBackend]:
-    backend = PodmanBackend(podman_socket, str(runtime_dir))
+async def backend(podman_socket: str, environment: Environment, image: str) -> AsyncIterator[PodmanBackend]:
+    backend = PodmanBackend(podman_socket, environment)
     yield backend
     for pod in (await backend.observe()).pods.values():
-        if pod.namespace == "test":
-            await backend.stop(pod.name, 0)
+        await backend.stop(pod.name, 0)
     await backend.close()

@@ -11,7 +11,6 @@ from typing import Final
 from xnai_operator.cli import serve
 from xnai_operator.config import Config
 
-UNIT: Final = "xnai.service"
 LOG_BYTES: Final = 4 << 20
 # Its children are ours to stop, in order; pods live in scopes of their own and must outlive a restart of the server.
 _UNIT_TEXT: Final = """\
@@ -20,7 +19,7 @@ Description=XNAi operator: private control plane, Podman service, operator
 
 [Service]
 ExecStart={python} -m xnai_operator.cli serve
-Environment=PATH={path}
+Environment=PATH={path} XNAI_INSTANCE={instance}
 Restart=on-failure
 KillMode=process
 TimeoutStopSec=90
@@ -38,19 +37,23 @@ def systemd() -> bool:
 def start(config: Config) -> None:
     """Start the server when it does not run. Returns at once."""
     if systemd():
-        _start_unit()
+        _start_unit(config)
     elif serve.server_pid(config) is None:
         _start_process(config)
 
 
-def _start_unit() -> None:
-    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / UNIT
-    text = _UNIT_TEXT.format(python=sys.executable, path=os.environ.get("PATH", ""))
+def _unit(config: Config) -> str:
+    return f"{config.name}.service"
+
+
+def _start_unit(config: Config) -> None:
+    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / _unit(config)
+    text = _UNIT_TEXT.format(python=sys.executable, path=os.environ.get("PATH", ""), instance=config.instance)
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         subprocess.run(["systemctl", "--user", "daemon-reload"], check=True)
-    subprocess.run(["systemctl", "--user", "--quiet", "enable", "--now", UNIT], check=True)
+    subprocess.run(["systemctl", "--user", "--quiet", "enable", "--now", _unit(config)], check=True)
 
 
 def _start_process(config: Config) -> None:
@@ -73,8 +76,9 @@ def stop(config: Config, seconds: float = 90.0) -> bool:
     pid = serve.server_pid(config)
     if pid is None:
         return False
-    if systemd() and subprocess.run(["systemctl", "--user", "is-active", "--quiet", UNIT], check=False).returncode == 0:
-        subprocess.run(["systemctl", "--user", "stop", UNIT], check=True)
+    is_active = ["systemctl", "--user", "is-active", "--quiet", _unit(config)]
+    if systemd() and subprocess.run(is_active, check=False).returncode == 0:
+        subprocess.run(["systemctl", "--user", "stop", _unit(config)], check=True)
     else:
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + seconds

@@ -1,5 +1,7 @@
 """What rendering must know of the installation: paths and the key of the hashes. Read once, passed in."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 
 
@@ -13,3 +15,8 @@ class Environment:
     key: bytes
     cores: int
     """Physical cores the inference threads may use."""
+
+    @property
+    def installation(self) -> str:
+        """The id of this installation, a label of its pods: two of one user must not stop each other's."""
+        return hmac.new(self.key, b"installation", hashlib.sha256).hexdigest()[:16]

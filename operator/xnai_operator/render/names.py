@@ -12,6 +12,7 @@ LABEL_HASH: Final = "xnai.dev/spec-hash"
 LABEL_UID: Final = "xnai.dev/owner-uid"
 LABEL_SERVICE: Final = "xnai.dev/service"
 LABEL_NAMESPACE: Final = "xnai.dev/namespace"
+LABEL_INSTALLATION: Final = "xnai.dev/installation"
 LABEL_MANAGED: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "xnai-operator"
 

@@ -156,6 +156,7 @@ def render(
         "app.kubernetes.io/name": service.name,
         "app.kubernetes.io/part-of": "xnai",
         names.LABEL_MANAGED: names.MANAGER,
+        names.LABEL_INSTALLATION: environment.installation,
         names.LABEL_NAMESPACE: service.namespace,
         names.LABEL_SERVICE: service.name,
         names.LABEL_UID: service.uid,

@@ -90,7 +90,9 @@ def test_a_pod_without_a_resource_is_stopped(environment: Environment) -> None:
 def test_a_pod_of_a_resource_that_became_invalid_is_left_alone(environment: Environment) -> None:
     first = decide(facts(make_service(), environment=environment), NOW)
     broken = facts(
-        environment=environment, pods=running(first, "redis"), invalid=(Invalid("XnaiService", "default.redis", "spec.x: no"),)
+        environment=environment,
+        pods=running(first, "redis"),
+        invalid=(Invalid("XnaiService", "default.redis", "spec.x: no"),),
     )
     plan = decide(broken, NOW)
     assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SPEC_INVALID))

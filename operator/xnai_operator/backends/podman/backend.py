@@ -16,6 +16,7 @@ from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.host.userns import UserNamespace
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
+from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import NetworkAttachment, RenderedPod, TmpfsDirectory
 
 SHM_BYTES = 64 << 20
@@ -26,13 +27,14 @@ _NOT_OURS = ("/dev", "/proc", "/sys", "/etc")
 
 
 class PodmanBackend:
-    """`backends.base.Backend` on the Podman service at `socket`. `runtime_dir` is that of the rendered pods."""
+    """`backends.base.Backend` on the Podman service at `socket`. `environment` is that of the rendered pods."""
 
-    def __init__(self, socket: str, runtime_dir: str, userns: UserNamespace | None = None) -> None:
+    def __init__(self, socket: str, environment: Environment, userns: UserNamespace | None = None) -> None:
         self._transport = Transport(socket)
-        self._observer = Observer(self._transport)
+        self._installation = environment.installation
+        self._observer = Observer(self._transport, self._installation)
         self._userns = userns or UserNamespace()
-        self._runtime_dir = runtime_dir
+        self._runtime_dir = environment.runtime_dir
 
     async def observe(self) -> Observed:
         """See Backend."""
@@ -66,9 +68,9 @@ class PodmanBackend:
 
     async def _refuse_foreign(self, name: str) -> None:
         found = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
-        if found is not None and (found.get("Labels") or {}).get(names.LABEL_MANAGED) != names.MANAGER:
+        if found is not None and (found.get("Labels") or {}).get(names.LABEL_INSTALLATION) != self._installation:
             raise BackendError(
-                Reason.START_FAILED, f"a pod {name} that is not the operator's is in the way; `podman pod rm {name}`"
+                Reason.START_FAILED, f"a pod {name} that is not this operator's is in the way; `podman pod rm {name}`"
             )
 
     async def _network(self, network: NetworkAttachment) -> None:

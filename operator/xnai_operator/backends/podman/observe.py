@@ -9,15 +9,14 @@ from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
 
-# A list as filter value matches nothing without a word (podman-py 5.8); the JSON is written out here.
-_OURS = json.dumps({"label": [f"{names.LABEL_MANAGED}={names.MANAGER}"]})
-
 
 class Observer:
     """Remembers what inspect said of a container as long as its state in the list is the same."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, installation: str) -> None:
         self._transport = transport
+        # A list as filter value matches nothing without a word (podman-py 5.8); the JSON is written out here.
+        self._ours = json.dumps({"label": [f"{names.LABEL_INSTALLATION}={installation}"]})
         self._inspected: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
         self._limits: bool | None = None
 
@@ -25,8 +24,8 @@ class Observer:
         """Pods, images, volumes at one moment."""
         call = self._transport.call
         pods, containers, images, volumes = await asyncio.gather(
-            call("GET", "/pods/json", params={"filters": _OURS}),
-            call("GET", "/containers/json", params={"all": "true", "filters": _OURS}),
+            call("GET", "/pods/json", params={"filters": self._ours}),
+            call("GET", "/containers/json", params={"all": "true", "filters": self._ours}),
             call("GET", "/images/json"),
             call("GET", "/volumes/json"),
         )
