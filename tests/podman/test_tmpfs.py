@@ -51,41 +51,43 @@ MOUNTS = [
 
 
 async def test_every_mount_is_as_wanted_in_the_running_container(
-    backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, environment: Environment
 ) -> None:
     pod = rendered("mounts", environment, storage={"tmpfs": MOUNTS})
-    found = await started(backend, pod)
-    assert differences(pod.tmpfs, await backend.mounts(found, pod.tmpfs)) == []
+    found = await started(podman_backend, pod)
+    assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
 
 @pytest.mark.parametrize("again", [["pod", "restart", "test.again"], ["restart", "test.again-main"]])
 async def test_mode_and_owner_stay_after_a_restart(
-    again: list[str], backend: PodmanBackend, environment: Environment
+    again: list[str], podman_backend: PodmanBackend, environment: Environment
 ) -> None:
     pod = rendered("again", environment, storage={"tmpfs": MOUNTS})
-    await started(backend, pod)
+    await started(podman_backend, pod)
     subprocess.run(["podman", *again], check=True, capture_output=True)
-    found = (await backend.observe()).pods[pod.name]
-    assert differences(pod.tmpfs, await backend.mounts(found, pod.tmpfs)) == []
+    found = (await podman_backend.observe()).pods[pod.name]
+    assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
 
-async def test_a_write_past_the_size_is_refused(backend: PodmanBackend, environment: Environment) -> None:
+async def test_a_write_past_the_size_is_refused(podman_backend: PodmanBackend, environment: Environment) -> None:
     pod = rendered("full", environment, storage={"tmpfs": MOUNTS})
-    await started(backend, pod)
+    await started(podman_backend, pod)
     write = inside(pod.name, "dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=8")
     assert (write.returncode, "No space left" in write.stderr) == (1, True)
 
 
-async def test_a_program_on_a_noexec_mount_does_not_run(backend: PodmanBackend, environment: Environment) -> None:
+async def test_a_program_on_a_noexec_mount_does_not_run(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
     pod = rendered("noexec", environment, storage={"tmpfs": MOUNTS})
-    await started(backend, pod)
+    await started(podman_backend, pod)
     run = inside(pod.name, "sh", "-c", "cp /bin/busybox /app/.cache/b && chmod 755 /app/.cache/b && /app/.cache/b true")
     assert (run.returncode, "Permission denied" in run.stderr) == (126, True)
 
 
-async def test_the_next_start_finds_the_mount_empty(backend: PodmanBackend, environment: Environment) -> None:
+async def test_the_next_start_finds_the_mount_empty(podman_backend: PodmanBackend, environment: Environment) -> None:
     pod = rendered("empty", environment, storage={"tmpfs": MOUNTS})
-    await started(backend, pod)
+    await started(podman_backend, pod)
     assert inside(pod.name, "sh", "-c", "echo x >/tmp/left").returncode == 0
-    await started(backend, pod)
+    await started(podman_backend, pod)
     assert inside(pod.name, "ls", "/tmp").stdout == ""

@@ -50,7 +50,7 @@ class Reason(StrEnum):
     DEPENDENCY_NOT_READY = "DependencyNotReady"
     # What happens to it.
     SUSPENDED = "Suspended"
-    NOT_STARTED = "NotStarted"
+    POD_MISSING = "PodMissing"
     SPEC_CHANGED = "SpecChanged"
     IMAGE_CHANGED = "ImageChanged"
     CONTAINER_EXITED = "ContainerExited"

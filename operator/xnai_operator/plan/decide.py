@@ -167,7 +167,7 @@ def _start(
     restarts = int(fields["restarts"])
     retry_at = float(service.status.get("retryAtSeconds", 0))
     if pod is None or pod.uid != service.uid:
-        reason, message = Reason.NOT_STARTED, f"starts pod {rendered.name}"
+        reason, message = Reason.POD_MISSING, f"there is no pod; starts {rendered.name}"
     elif pod.hash != rendered.hash:
         reason, message = Reason.SPEC_CHANGED, "what was rendered differs from what runs"
         restarts, retry_at = 0, 0.0

@@ -27,6 +27,9 @@ log = structlog.get_logger()
 RESYNC_SECONDS = 60.0
 """The node is looked at this often even if nobody reported a change."""
 
+PROBE_TICK_SECONDS = 0.25
+"""How often it is looked which probes are due."""
+
 Life = tuple[str, int, float]
 """A container's run: pod name, process id, start time."""
 
@@ -186,15 +189,18 @@ class Engine:
     async def _probe_forever(self) -> None:
         running: dict[Life, asyncio.Task[None]] = {}
         while True:
-            now = self._clock()
             for pod in self._pods.values():
                 life = _life(pod)
-                if pod.running and (life not in running or running[life].done()):
-                    running[life] = asyncio.create_task(self._probe(pod, life, now))
+                if pod.running and life not in running:
+                    running[life] = asyncio.create_task(self._probe(pod, life))
             running = {life: task for life, task in running.items() if not task.done()}
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(PROBE_TICK_SECONDS)
 
-    async def _probe(self, pod: ObservedPod, life: Life, now: float) -> None:
+    async def probe_once(self) -> None:
+        """Every probe that is due now."""
+        await asyncio.gather(*(self._probe(pod, _life(pod)) for pod in self._pods.values() if pod.running))
+
+    async def _probe(self, pod: ObservedPod, life: Life) -> None:
         service = self.store.service(pod.namespace, pod.service)
         if service is None:
             return
@@ -203,7 +209,7 @@ class Engine:
         if state is None:
             state = self._probes[life] = readiness.initial(health)
             self.mark_dirty()
-        due = readiness.due(health, state, now)
+        due = readiness.due(health, state, self._clock())
         if due is None:
             return
         try:

@@ -54,7 +54,7 @@ def actions(plan: Plan) -> list[tuple[str, str, Reason]]:
 
 def test_a_new_service_is_started(environment: Environment) -> None:
     plan = decide(facts(make_service(), environment=environment), NOW)
-    assert actions(plan) == [("start", "default.redis", Reason.NOT_STARTED)]
+    assert actions(plan) == [("start", "default.redis", Reason.POD_MISSING)]
 
 
 def test_what_runs_unchanged_is_not_touched(environment: Environment) -> None:
@@ -78,7 +78,7 @@ def test_a_changed_label_of_the_resource_restarts_nothing(environment: Environme
 def test_a_pod_of_a_deleted_and_recreated_resource_is_replaced(environment: Environment) -> None:
     first = decide(facts(make_service(), environment=environment), NOW)
     other = facts(make_service(), environment=environment, pods=running(first, "redis", uid="another"))
-    assert actions(decide(other, NOW)) == [("start", "default.redis", Reason.NOT_STARTED)]
+    assert actions(decide(other, NOW)) == [("start", "default.redis", Reason.POD_MISSING)]
 
 
 def test_a_pod_without_a_resource_is_stopped(environment: Environment) -> None:

@@ -181,9 +181,7 @@ class PodmanBackend:
         container = names.container(pod.namespace, pod.service)
         body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
         session = await self._transport.call("POST", f"/containers/{container}/exec", data=json.dumps(body))
-        start = self._transport.run(
-            lambda: self._transport.stream("POST", f"/exec/{session['Id']}/start", data=json.dumps({"Detach": False}))
-        )
+        start = self._transport.read("POST", f"/exec/{session['Id']}/start", data=json.dumps({"Detach": False}))
         try:
             await asyncio.wait_for(start, timeout)
         except TimeoutError:
@@ -196,7 +194,7 @@ class PodmanBackend:
         """See Backend. The stream is framed: eight bytes before each piece."""
         params = {"stdout": "true", "stderr": "true", "tail": str(tail)}
         path = f"/containers/{name}-{names.CONTAINER}/logs"
-        data = await self._transport.run(lambda: self._transport.stream("GET", path, params=params))
+        data = await self._transport.read("GET", path, params=params)
         text, at = b"", 0
         while at + 8 <= len(data):
             size = int.from_bytes(data[at + 4 : at + 8], "big")

@@ -48,10 +48,17 @@ class Transport:
             raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
         return json.loads(content) if content.strip() else None
 
-    def stream(self, method: str, path: str, **arguments: Any) -> bytes:
-        """A raw answer, read to its end. Blocking: call it through `run`."""
-        response = getattr(self._client, method.lower())(path, **arguments)
-        return bytes(response.content)
+    async def read(self, method: str, path: str, **arguments: Any) -> bytes:
+        """A raw answer, read to its end. Raises BackendError as `call` does."""
+
+        def work() -> tuple[int, bytes]:
+            response = getattr(self._client, method.lower())(path, **arguments)
+            return response.status_code, bytes(response.content)
+
+        status, content = await self.run(work)
+        if status >= 400:
+            raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
+        return content
 
     async def events(self) -> AsyncIterator[None]:
         """One item when the stream stands, then one for each container that starts or dies (events of pods carry no

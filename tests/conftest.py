@@ -1,5 +1,6 @@
-"""A real rootless Podman service of its own for the session, and a tiny image."""
+"""What tests of several folders need: a real rootless Podman service of its own for the session, a tiny image."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,10 +18,13 @@ from xnai_operator.render.environment import Environment
 IMAGE = "localhost/xnai-test:1"
 
 
+MARKS = {"podman": ["podman"], "contract": [], "cluster": ["cluster"], "stack": ["podman", "cluster", "slow"]}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/podman/" in str(item.path):
-            item.add_marker(pytest.mark.podman)
+        for mark in MARKS.get(item.path.relative_to(Path(__file__).parent).parts[0], []):
+            item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +90,17 @@ def environment(runtime_dir: Path) -> Environment:
     return Environment(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32), 2)
 
 
-@pytest_asyncio.fixture
-async def backend(podman_socket: str, environment: Environment, image: str) -> AsyncIterator[PodmanBackend]:
-    backend = PodmanBackend(podman_socket, environment)
+@contextlib.asynccontextmanager
+async def on_podman(socket: str, environment: Environment) -> AsyncIterator[PodmanBackend]:
+    """A back end on the session's Podman; its pods go with it."""
+    backend = PodmanBackend(socket, environment)
     yield backend
     for pod in (await backend.observe()).pods.values():
         await backend.stop(pod.name, 0)
     await backend.close()
+
+
+@pytest_asyncio.fixture
+async def podman_backend(podman_socket: str, environment: Environment, image: str) -> AsyncIterator[PodmanBackend]:
+    async with on_podman(podman_socket, environment) as backend:
+        yield backend

@@ -1,0 +1,117 @@
+"""A runtime in memory, for tests of what stands above the back ends. Passes the same contract tests as the real one."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.checks.preflight import image_id
+from xnai_operator.errors import BackendError
+from xnai_operator.health.probe import ProbeRequest, ProbeResult
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
+from xnai_operator.render import names
+from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
+
+
+class FakeBackend:
+    """`images` as in Observed. Tests read `starts` and `stops`, and set `failures` (pod name -> error of the next
+    start) and `unhealthy` (pod names whose probes fail)."""
+
+    def __init__(self, images: dict[str, str]) -> None:
+        self.images = dict(images)
+        self.failures: dict[str, BackendError] = {}
+        self.unhealthy: set[str] = set()
+        self.starts: list[str] = []
+        self.stops: list[str] = []
+        self._pods: dict[str, ObservedPod] = {}
+        self._volumes: set[str] = set()
+        self._rendered: dict[str, RenderedPod] = {}
+        self._pids = itertools.count(1000)
+        self._change = asyncio.Condition()
+
+    async def observe(self) -> Observed:
+        """See Backend."""
+        return Observed(dict(self._pods), dict(self.images), frozenset(self._volumes))
+
+    async def start(self, pod: RenderedPod) -> None:
+        """See Backend."""
+        image = image_id(self.images, pod.image)
+        if image is None:
+            raise BackendError(Reason.IMAGE_MISSING, f"{pod.image} is not on this machine")
+        for volume in pod.volumes:
+            if not volume.owned and volume.name not in self._volumes:
+                raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
+        self._pods.pop(pod.name, None)
+        if pod.name in self.failures:
+            raise self.failures.pop(pod.name)
+        self._volumes |= {volume.name for volume in pod.volumes}
+        pid = next(self._pids)
+        self._pods[pod.name] = ObservedPod(
+            pod.name, pod.namespace, pod.service, pod.uid, pod.hash, True, pid, float(pid), image_id=image
+        )
+        self._rendered[pod.name] = pod
+        self.starts.append(pod.name)
+        await self._changed()
+
+    async def stop(self, name: str, grace_seconds: int) -> None:
+        """See Backend."""
+        self._pods.pop(name, None)
+        self.stops.append(name)
+        await self._changed()
+
+    async def exit(self, name: str, code: int, seconds: float) -> None:
+        """The container of a pod ends by itself, `seconds` after it started."""
+        pod = self._pods[name]
+        self._pods[name] = replace(pod, running=False, pid=0, exit_code=code, finished_at=pod.started_at + seconds)
+        await self._changed()
+
+    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
+        """See Backend."""
+        return [
+            ObservedMount(
+                tmpfs.mount_path,
+                "tmpfs",
+                tmpfs.size,
+                0,
+                tmpfs.mode,
+                tmpfs.uid,
+                tmpfs.gid,
+                frozenset({"nosuid", "nodev"} | (set() if tmpfs.exec else {"noexec"})),
+            )
+            for tmpfs in wanted
+        ]
+
+    async def usage(self, pod: ObservedPod) -> Usage:
+        """See Backend."""
+        return Usage(0, 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
+
+    async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
+        """See Backend."""
+        healthy = pod.name not in self.unhealthy
+        return ProbeResult(healthy, "answered" if healthy else "did not answer")
+
+    async def logs(self, name: str, tail: int) -> str:
+        """See Backend."""
+        if name not in self._pods:
+            raise BackendError(Reason.POD_MISSING, f"there is no container {name}-{names.CONTAINER}")
+        return ""
+
+    async def changes(self) -> AsyncIterator[None]:
+        """See Backend."""
+        yield
+        while True:
+            async with self._change:
+                await self._change.wait()
+            yield
+
+    async def _changed(self) -> None:
+        async with self._change:
+            self._change.notify_all()
+
+    async def sweep(self, keep: set[str]) -> list[str]:
+        """See Backend."""
+        return []
+
+    async def close(self) -> None:
+        """See Backend."""

@@ -1,0 +1,86 @@
+"""An API server's side of the engine, in memory: what was written, and what is stored."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import make_service
+from xnai_operator.backends.fake import FakeBackend
+from xnai_operator.errors import ApiError
+from xnai_operator.plan.model import Machine
+from xnai_operator.reconcile.engine import Engine
+from xnai_operator.reconcile.store import Store
+from xnai_operator.render.environment import Environment
+
+__all__ = ["make_service"]
+
+
+class FakeApi:
+    """Merges statuses into the objects of a store and keeps the events. `refuse` makes every write fail."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.writes: list[str] = []
+        self.events: list[dict[str, Any]] = []
+        self.refuse = False
+
+    async def patch_status(self, kind: str, namespace: str, name: str, status: dict[str, Any]) -> dict[str, Any] | None:
+        if self.refuse:
+            raise ApiError(500, "refused")
+        body = self._store.get(kind, namespace, name)
+        if body is None:
+            return None
+        self.writes.append(f"{kind}/{name}")
+        metadata = {**body["metadata"], "resourceVersion": str(int(body["metadata"]["resourceVersion"]) + 1)}
+        return {**body, "metadata": metadata, "status": {**body.get("status", {}), **status}}
+
+    async def create_event(self, namespace: str, event: dict[str, Any]) -> None:
+        if self.refuse:
+            raise ApiError(500, "refused")
+        self.events.append(event)
+
+
+class World:
+    """An engine with everything round it, and a clock that stands still unless moved."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.now = 1_000_000.0
+        self.store = Store()
+        self.api = FakeApi(self.store)
+        self.backend = FakeBackend({"localhost/app:1": "sha256:1"})
+        self.engine = Engine(self.store, self.backend, self.api, Machine(8 << 30, environment), lambda: self.now)
+
+    def apply(self, name: str, version: int = 1, **spec: Any) -> None:
+        metadata = {
+            "name": name, "namespace": "default", "uid": f"uid-{name}", "generation": version,
+            "resourceVersion": str(version * 1000), "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {},
+        }  # fmt: skip
+        body = {"kind": "XnaiService", "metadata": metadata, "spec": {"image": "localhost/app:1", **spec}}
+        old = self.store.get("XnaiService", "default", name)
+        self.store.observe({**body, "status": (old or {}).get("status", {})})
+
+    def delete(self, name: str) -> None:
+        body = self.store.get("XnaiService", "default", name)
+        assert body is not None
+        self.store.observe(body, deleted=True)
+
+    def condition(self, name: str, kind: str = "Ready") -> tuple[str, str]:
+        body = self.store.get("XnaiService", "default", name)
+        assert body is not None
+        found = {c["type"]: (c["status"], c["reason"]) for c in body.get("status", {}).get("conditions", [])}
+        return found.get(kind, ("", ""))
+
+    async def settle(self) -> None:
+        """Passes until one does nothing."""
+        for _ in range(20):
+            writes, starts = len(self.api.writes), len(self.backend.starts)
+            await self.engine.probe_once()
+            await self.engine.one_pass()
+            if (len(self.api.writes), len(self.backend.starts)) == (writes, starts):
+                return
+        raise AssertionError("the engine does not come to rest in 20 passes")
+
+
+@pytest.fixture
+def world(environment: Environment) -> World:
+    return World(environment)

@@ -1,0 +1,108 @@
+"""What the engine does over several passes."""
+
+import pytest
+
+from tests.unit.reconcile.conftest import World
+from xnai_operator.api.conditions import Reason
+from xnai_operator.errors import BackendError
+
+READY = ("True", "ProbeSucceeded")
+TCP = {"readiness": {"tcpSocket": {"port": 1}}}
+
+
+async def test_a_service_is_started_and_becomes_ready(world: World) -> None:
+    world.apply("a", health=TCP)
+    await world.settle()
+    assert (world.backend.starts, world.condition("a")) == (["default.a"], READY)
+
+
+async def test_a_pass_over_what_is_as_wanted_writes_nothing(world: World) -> None:
+    world.apply("a", health=TCP)
+    await world.settle()
+    before = (len(world.api.writes), len(world.backend.starts), len(world.api.events))
+    await world.engine.one_pass()
+    assert (len(world.api.writes), len(world.backend.starts), len(world.api.events)) == before
+
+
+async def test_a_dependant_starts_only_when_its_dependency_is_ready(world: World) -> None:
+    world.backend.unhealthy.add("default.a")
+    world.apply("a", health=TCP)
+    world.apply("b", dependsOn=["a"])
+    await world.settle()
+    assert (world.backend.starts, world.condition("b")[1]) == (["default.a"], "DependencyNotReady")
+    world.backend.unhealthy.clear()
+    world.now += 60
+    await world.settle()
+    assert world.backend.starts == ["default.a", "default.b"]
+
+
+async def test_a_deleted_service_is_stopped(world: World) -> None:
+    world.apply("a")
+    await world.settle()
+    world.delete("a")
+    await world.engine.one_pass()
+    assert world.backend.stops == ["default.a"]
+
+
+async def test_a_changed_service_is_replaced_and_another_left_alone(world: World) -> None:
+    world.apply("a")
+    world.apply("b")
+    await world.settle()
+    world.apply("a", version=2, env=[{"name": "X", "value": "1"}])
+    await world.settle()
+    assert world.backend.starts == ["default.a", "default.b", "default.a"]
+
+
+async def test_a_failed_start_is_reported_and_tried_again_later(world: World) -> None:
+    world.backend.failures["default.a"] = BackendError(Reason.START_FAILED, "port is taken")
+    world.apply("a")
+    await world.engine.one_pass()
+    assert world.condition("a") == ("False", "StartFailed")
+    await world.engine.one_pass()
+    assert world.backend.starts == []
+    world.now += 10
+    await world.settle()
+    assert (world.backend.starts, world.condition("a")[0]) == (["default.a"], "True")
+
+
+async def test_a_container_that_ends_is_started_again_with_growing_delay(world: World) -> None:
+    world.apply("a")
+    await world.settle()
+    waits = []
+    for _ in range(4):
+        pod = (await world.backend.observe()).pods["default.a"]
+        world.now = pod.started_at + 1
+        await world.backend.exit("default.a", 1, 1.0)
+        began, count = world.now, len(world.backend.starts)
+        while len(world.backend.starts) == count:
+            await world.engine.one_pass()
+            world.now += 0.5
+        waits.append(world.now - began)
+    assert waits == sorted(waits)
+    assert waits[-1] > 2 * waits[0]
+
+
+async def test_a_refused_status_keeps_no_pod_from_starting(world: World) -> None:
+    world.api.refuse = True
+    world.apply("a")
+    await world.engine.one_pass()
+    assert world.backend.starts == ["default.a"]
+
+
+async def test_a_wrong_service_disturbs_no_other(world: World) -> None:
+    world.apply("wrong", image="localhost/missing:1")
+    world.apply("right")
+    await world.settle()
+    assert (world.condition("wrong"), world.condition("right")[0]) == (("False", "ImageMissing"), "True")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_unhealthy_service_becomes_unready_after_the_threshold(times: int, world: World) -> None:
+    world.apply("a", health={"readiness": {"tcpSocket": {"port": 1}, "failureThreshold": 3, "periodSeconds": 1}})
+    await world.settle()
+    world.backend.unhealthy.add("default.a")
+    for _ in range(times):
+        world.now += 2
+        await world.engine.probe_once()
+    await world.engine.one_pass()
+    assert world.condition("a")[0] == ("False" if times == 3 else "True")
