@@ -1,6 +1,7 @@
 """The engine's reads and writes over the official asyncio client, as plain JSON: its models are not needed."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ class KubeApi:
     async def connect(cls, kubeconfig: Path | None = None) -> "KubeApi":
         """From the file, else from $KUBECONFIG (or the service account inside a cluster)."""
         settings = client.Configuration()
+        # The library reads $KUBECONFIG once, when it is imported.
+        if kubeconfig is None and "KUBECONFIG" in os.environ:
+            kubeconfig = Path(os.environ["KUBECONFIG"])
         if kubeconfig is None:
             await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         else:
