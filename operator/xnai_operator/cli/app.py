@@ -83,7 +83,7 @@ def up_command(
         serve.use_context(config, context)
         with up.progress() as progress:
             asyncio.run(up.up(config, bodies, timeout, progress))
-    except (up.UpError, serve.ServeError) as error:
+    except (up.UpError, serve.ServeError, XnaiError) as error:
         fail(str(error))
     except manifests.ManifestError as error:
         fail(str(error), Exit.USAGE)

@@ -65,7 +65,10 @@ def secrets_wanted(bodies: Iterable[dict[str, Any]]) -> dict[tuple[str, str], se
     for body in bodies:
         if body["kind"] != "XnaiService":
             continue
-        service = resources.service(body)
+        try:
+            service = resources.service(body)
+        except resources.InvalidResourceError:
+            continue  # the API server refuses it with more words
         for source in service.spec.storage.secrets:
             wanted.setdefault((service.namespace, source.name), set()).update(source.keys)
     return {key: keys for key, keys in wanted.items() if keys}

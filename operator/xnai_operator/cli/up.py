@@ -77,9 +77,11 @@ async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show:
     try:
         await _apply(api, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
         await _established(api, deadline)
+        namespaces = [body for body in bodies if body["kind"] == "Namespace"]
+        await _apply(api, namespaces, "namespaces", show)
         for secret in await manifests.generate_secrets(api, bodies):
             show.say(f"secret {secret}", "generated", done=True)
-        await _apply(api, bodies, "manifests", show)
+        await _apply(api, [body for body in bodies if body not in namespaces], "manifests", show)
         await _operator(config, deadline, show)
         return await _ready(api, bodies, deadline, show)
     finally:
@@ -135,6 +137,8 @@ def _alive(pid_file: Path) -> bool:
 
 
 async def _apply(api: KubeApi, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
+    if not bodies:
+        return
     show.say(what, "applying")
     for body in bodies:
         try:
