@@ -1,6 +1,7 @@
 """The way of a question: documents in, a streamed answer with its sources out, in the API and in a browser."""
 
 import json
+import re
 import threading
 import time
 import urllib.request
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.stack.conftest import Stack
 
@@ -41,7 +42,7 @@ def page(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
             (folder / name).write_text(text)
             files.append(folder / name)
         page.set_input_files("#files", files)
-        page.wait_for_function("document.getElementById('note').textContent.split('accepted').length === 4")
+        expect(page.locator("#note")).to_have_text(re.compile(r"(accepted.*){3}"), timeout=30_000)
         deadline = time.monotonic() + 60
         while request(f"{RAG}/readyz")[1]["documents"] < 3:
             assert time.monotonic() < deadline, "the documents were not indexed"
@@ -55,14 +56,14 @@ def test_the_answer_cites_the_document_it_came_from(page: Page) -> None:
     page.fill("#question", "Where is the Peregrine turbine?")
     page.click("#send")
     turn = page.locator("article").last
-    page.wait_for_function("document.querySelector('article:last-of-type').dataset.done === 'true'", timeout=120_000)
+    expect(turn).to_have_attribute("data-done", "true", timeout=120_000)
     assert turn.locator("ol li").first.locator("strong").text_content() == "turbine.md"
     assert len(turn.locator(".answer").text_content() or "") > 3
 
 
 @pytest.mark.browser
 def test_the_page_shows_every_service_ready(page: Page) -> None:
-    page.wait_for_function("document.querySelectorAll('#health li.ready').length === 4", timeout=30_000)
+    expect(page.locator("#health li.ready")).to_have_count(4, timeout=30_000)
 
 
 def test_sources_come_before_the_first_token(page: Page) -> None:
