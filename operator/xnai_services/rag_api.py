@@ -159,9 +159,11 @@ class Rag:
             raise OpenError("model", 5)
         self.generator.check()  # before the breaker: many questions are no fault of the model
         async with self.model.attempt() as attempt:
+            first = True
             async for piece in self.generator.stream(prompt(asked.question, passages), asked.max_tokens):
                 attempt.succeeded()
-                yield piece
+                yield piece.lstrip() if first else piece  # a completion begins with the space after "Answer:"
+                first = False
 
     async def _passages_only(self, passages: list[Passage], why: str) -> AsyncIterator[tuple[str, Any]]:
         self.metrics.answers.labels("passages").inc()

@@ -62,8 +62,12 @@ class Transport:
 
     async def events(self) -> AsyncIterator[None]:
         """One item when the stream stands, then one for each container that starts or dies (events of pods carry no
-        labels). Over aiohttp: a blocking read could not be cancelled. Raises BackendError when the stream breaks."""
-        filters = json.dumps({"type": ["container"], "event": ["start", "died"]})
+        labels) and each image that comes or goes. Over aiohttp: a blocking read could not be cancelled.
+
+        Raises BackendError when the stream breaks.
+        """
+        events = ["start", "died", "tag", "pull", "loadFromArchive", "remove"]
+        filters = json.dumps({"type": ["container", "image"], "event": events})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         try:
             async with (
