@@ -61,6 +61,11 @@ class Config:
         return self.runtime / "operator.pid"
 
     @property
+    def code(self) -> Path:
+        """Written by `xnai serve`: the digest of the code it runs."""
+        return self.runtime / "serve.code"
+
+    @property
     def lock(self) -> Path:
         """Held while `xnai serve` runs: one operator a user."""
         return self.state / "serve.lock"

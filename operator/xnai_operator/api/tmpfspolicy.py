@@ -14,6 +14,7 @@ class Selector(Spec):
     """Services whose labels hold all of `matchLabels`. Empty selects every service of the namespace."""
 
     match_labels: dict[LabelText, LabelText] = {}
+    """Labels a service must have."""
 
 
 class TmpfsPolicySpec(Spec):
@@ -21,5 +22,8 @@ class TmpfsPolicySpec(Spec):
     a mount in the service itself holds over both."""
 
     selector: Selector = Selector()
+    """The services it holds for."""
     precedence: Annotated[int, Field(ge=0, le=1000000)] = 0
+    """The higher of two policies holds where both name a path."""
     mounts: Annotated[list[TmpfsMount], Field(min_length=1, max_length=32)]
+    """The mounts."""

@@ -34,7 +34,9 @@ class Rule:
 class Spec(BaseModel):
     """Base of everything under `spec`: camelCase in JSON, unknown keys refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     def to_json(self) -> dict[str, Any]:

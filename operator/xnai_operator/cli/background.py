@@ -35,7 +35,10 @@ def systemd() -> bool:
 
 
 def start(config: Config) -> None:
-    """Start the server when it does not run. Returns at once."""
+    """Start the server when it does not run, or runs other code than this. Pods stay. Returns soon."""
+    current = config.code.exists() and config.code.read_text() == serve.code_digest()
+    if not current:
+        stop(config)
     if systemd():
         _start_unit(config)
     elif serve.server_pid(config) is None:

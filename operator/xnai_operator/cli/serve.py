@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -83,6 +84,16 @@ def locked(config: Config) -> Iterator[None]:
         yield
 
 
+def code_digest() -> str:
+    """Of every source file of the operator and the control plane: a server of older code is replaced by `xnai up`."""
+    packages = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for package in ("xnai_controlplane", "xnai_operator"):
+        for file in sorted((packages / package).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 async def _answers(socket: Path) -> bool:
     try:
         _, writer = await asyncio.open_unix_connection(str(socket))
@@ -131,6 +142,7 @@ async def serve(config: Config, progress: Progress) -> None:
     with locked(config):
         config.runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         config.models.mkdir(parents=True, exist_ok=True)
+        config.code.write_text(code_digest())
         processes = []
         api = context_file(config)
         if not api.exists():
