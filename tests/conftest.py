@@ -56,6 +56,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
             "chmod",
             "echo",
             "nslookup",
+            "true",
+            "ln",
         ):
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -1,47 +1,13 @@
 """tmpfs on real Podman: the size, the owner and the flags hold, at the first start and after every other."""
 
 import subprocess
-from typing import Any
 
 import pytest
 
-from xnai_operator.api import resources
+from tests.podman.conftest import inside, rendered, started
 from xnai_operator.backends.podman import PodmanBackend
-from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.verify import differences
 from xnai_operator.render.environment import Environment
-from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import FileContents, render
-from xnai_operator.tmpfs.mounts import merged
-
-MI = 1 << 20
-
-
-def rendered(name: str, environment: Environment, contents: FileContents | None = None, **spec: Any) -> RenderedPod:
-    service = resources.service(
-        {
-            "metadata": {"name": name, "namespace": "test", "uid": f"uid-{name}"},
-            "spec": {
-                "image": "localhost/xnai-test:1",
-                "command": ["sleep", "1000"],
-                "terminationGracePeriodSeconds": 0,
-                **spec,
-            },
-        }
-    )
-    return render(service, merged(service, ()), contents or {}, environment)
-
-
-async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:
-    await backend.start(pod)
-    found = (await backend.observe()).pods[pod.name]
-    assert found.running
-    return found
-
-
-def inside(pod: str, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["podman", "exec", f"{pod}-main", *command], capture_output=True, text=True, check=False)
-
 
 MOUNTS = [
     {"mountPath": "/tmp", "size": "2Mi"},
@@ -91,3 +57,24 @@ async def test_the_next_start_finds_the_mount_empty(podman_backend: PodmanBacken
     assert inside(pod.name, "sh", "-c", "echo x >/tmp/left").returncode == 0
     await started(podman_backend, pod)
     assert inside(pod.name, "ls", "/tmp").stdout == ""
+
+
+async def test_a_changed_size_holds_at_the_next_start(podman_backend: PodmanBackend, environment: Environment) -> None:
+    for size in ("2Mi", "3Mi"):
+        pod = rendered("resized", environment, storage={"tmpfs": [{"mountPath": "/tmp", "size": size}]})
+        found = await started(podman_backend, pod)
+    (mount,) = [m for m in await podman_backend.mounts(found, pod.tmpfs) if m.mount_path == "/tmp"]
+    assert mount.size == 3 << 20
+
+
+async def test_nothing_writable_in_memory_is_without_a_limit(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    pod = rendered("bounded", environment)
+    found = await started(podman_backend, pod)
+    await podman_backend.mounts(found, pod.tmpfs)  # bounds what nobody asked for
+    script = "df -m | while read dev size rest; do set -- $rest; [ -d $4 ] && [ -w $4 ] && echo $4 $size; done"
+    lines = inside(pod.name, "sh", "-c", script).stdout.splitlines()
+    sizes = {line.split()[0]: int(line.split()[1]) for line in lines}
+    assert {"/tmp", "/run", "/var/tmp", "/dev/shm"} <= set(sizes)
+    assert max(sizes.values()) <= 64, sizes

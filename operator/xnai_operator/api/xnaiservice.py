@@ -179,8 +179,8 @@ class Security(Spec):
     """Whether only mounts can be written to."""
     add_capabilities: Annotated[list[Literal["NET_BIND_SERVICE"]], Field(max_length=1)] = []
     """Capabilities kept although all are dropped."""
-    user_namespace: Literal["Shared", "Auto"] = "Shared"
-    """Shared: Podman's own. Auto: ids of its own, which no other pod has (no volumes shared)."""
+    user_namespace: Literal["Shared", "KeepId"] = "Shared"
+    """KeepId: the service's user is you on the machine, so that your files in hostPaths can be read and written."""
 
 
 class HttpGet(Spec):

@@ -6,7 +6,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TmpfsDirectory:
-    """A tmpfs the back end mounts at `source` on the host before the pod starts. `size` in bytes."""
+    """A tmpfs the back end mounts at `source` on the host before the pod starts. `size` in bytes; `uid` and
+    `gid` as Podman's own user namespace counts them."""
 
     source: str
     mount_path: str

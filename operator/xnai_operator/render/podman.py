@@ -52,14 +52,19 @@ def _digest(key: bytes, value: object) -> str:
 
 def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
     own = service.spec.security
+    uid, gid = security.outside(
+        own,
+        own.run_as_user if mount.owner is None else mount.owner,
+        own.run_as_group if mount.group is None else mount.group,
+    )
     thing = mount.mount_path.strip("/").replace("~", "~0").replace("/", "~1")  # as RFC 6901 does: no two paths collide
     return TmpfsDirectory(
         source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
         mount_path=mount.mount_path,
         size=to_bytes(mount.size),
         mode=mount.mode,
-        uid=own.run_as_user if mount.owner is None else mount.owner,
-        gid=own.run_as_group if mount.group is None else mount.group,
+        uid=uid,
+        gid=gid,
         exec=mount.exec,
     )
 
@@ -69,14 +74,16 @@ def _files(
 ) -> FileDirectory:
     available = contents[kind, source.name]
     files = {key: available[key] for key in (source.keys or sorted(available))}
+    own = service.spec.security
+    uid, gid = security.outside(own, own.run_as_user, own.run_as_group)
     digest = _digest(environment.key, {key: value.hex() for key, value in files.items()})
     thing = f"{kind.lower()}.{source.name}.{digest}"
     return FileDirectory(
         source=f"{environment.runtime_dir}/files/{names.volume(service.namespace, service.name, thing)}",
         mount_path=source.mount_path,
         files=files,
-        uid=service.spec.security.run_as_user,
-        gid=service.spec.security.run_as_group,
+        uid=uid,
+        gid=gid,
         secret=kind == "Secret",
     )
 

@@ -1,0 +1,44 @@
+"""Services of the tests, rendered and started."""
+
+import subprocess
+from typing import Any
+
+from xnai_operator.api import resources
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.render.environment import Environment
+from xnai_operator.render.pod import RenderedPod
+from xnai_operator.render.podman import FileContents, render
+from xnai_operator.tmpfs.mounts import merged
+
+
+def rendered(
+    name: str,
+    environment: Environment,
+    contents: FileContents | None = None,
+    namespace: str = "test",
+    **spec: Any,
+) -> RenderedPod:
+    service = resources.service(
+        {
+            "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}"},
+            "spec": {
+                "image": "localhost/xnai-test:1",
+                "command": ["sleep", "1000"],
+                "terminationGracePeriodSeconds": 0,
+                **spec,
+            },
+        }
+    )
+    return render(service, merged(service, ()), contents or {}, environment)
+
+
+async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:
+    await backend.start(pod)
+    found = (await backend.observe()).pods[pod.name]
+    assert found.running
+    return found
+
+
+def inside(pod: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["podman", "exec", f"{pod}-main", *command], capture_output=True, text=True, check=False)

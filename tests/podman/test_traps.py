@@ -1,0 +1,187 @@
+"""Podman's traps, each with a test that fails without its handling."""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.podman.conftest import inside, rendered, started
+from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.errors import BackendError
+from xnai_operator.health.probe import ProbeRequest
+from xnai_operator.plan.verify import differences
+from xnai_operator.render.environment import Environment
+
+
+def podman(*arguments: str) -> str:
+    return subprocess.run(["podman", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+async def test_a_start_failure_told_in_a_200_is_an_error_and_leaves_nothing(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = [{"name": "http", "containerPort": 80, "hostPort": taken.getsockname()[1]}]
+        with pytest.raises(BackendError) as failed:
+            await podman_backend.start(rendered("taken", environment, ports=ports))
+    assert (failed.value.reason, "address already in use" in failed.value.message) == (Reason.START_FAILED, True)
+    assert "test.taken" not in (await podman_backend.observe()).pods
+    assert list(Path(environment.runtime_dir, "tmpfs").glob("test.taken.*")) == []
+
+
+async def test_a_program_that_is_not_there_leaves_nothing(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    with pytest.raises(BackendError, match="no-such-program"):
+        await podman_backend.start(rendered("missing", environment, command=["/no-such-program"]))
+    assert "test.missing" not in podman("pod", "ls", "--format", "{{.Name}}").split()
+
+
+async def test_names_that_differ_by_a_hyphen_do_not_clash(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    volume = {"volumes": [{"name": "data", "mountPath": "/data"}]}
+    for namespace, name in (("test", "a"), ("test", "a-main"), ("test-a", "main")):
+        await started(podman_backend, rendered(name, environment, namespace=namespace, storage=volume))
+    observed = await podman_backend.observe()
+    assert {"test.a.data", "test.a-main.data", "test-a.main.data"} <= observed.volumes
+
+
+async def test_two_services_with_a_config_of_one_name_keep_their_own(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    config = {"config": [{"name": "cm", "mountPath": "/c"}]}
+    for name in ("one", "two"):
+        contents = {("ConfigMap", "cm"): {"key": name.encode()}}
+        await started(podman_backend, rendered(name, environment, contents, storage=config))
+    assert [inside(f"test.{name}", "cat", "/c/key").stdout for name in ("one", "two")] == ["one", "two"]
+
+
+async def test_a_config_cannot_be_turned_against_the_host(
+    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+) -> None:
+    # CVE-2025-9566, open in Debian 13's package: kube play wrote through a link that a container had put into its
+    # config volume.
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    config = {"config": [{"name": "cm", "mountPath": "/c"}]}
+    for text in (b"first", b"overwritten"):
+        pod = rendered("attack", environment, {("ConfigMap", "cm"): {"key": text}}, storage=config)
+        await started(podman_backend, pod)
+        attack = inside(pod.name, "sh", "-c", f"ln -sf {victim} /c/key")
+        assert attack.returncode == 1, attack.stdout
+    assert (victim.read_text(), inside("test.attack", "cat", "/c/key").stdout) == ("untouched", "overwritten")
+
+
+async def test_a_secret_is_on_no_disk_and_not_in_inspect(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    secret = {"secrets": [{"name": "s", "mountPath": "/run/secrets/s"}]}
+    pod = rendered("secret", environment, {("Secret", "s"): {"password": b"correct horse"}}, storage=secret)
+    await started(podman_backend, pod)
+    assert inside(pod.name, "cat", "/run/secrets/s/password").stdout == "correct horse"
+    assert inside(pod.name, "ls", "-ln", "/run/secrets/s/password").stdout.split()[:4:2] == ["-r--------", "1001"]
+    assert "correct horse" not in podman("inspect", f"{pod.name}-main")
+    volumes = json.loads(podman("volume", "ls", "--format", "json") or "[]")
+    assert [v["Name"] for v in volumes if "secret" in v["Name"]] == []
+    assert podman("secret", "ls", "--quiet") == ""
+
+
+async def test_a_volume_belongs_to_the_service_although_the_image_says_otherwise(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    volume = {"volumes": [{"name": "owned", "mountPath": "/owned-by-5"}]}
+    pod = rendered("owner", environment, storage=volume)
+    await started(podman_backend, pod)
+    assert inside(pod.name, "sh", "-c", "echo x >/owned-by-5/file").returncode == 0
+    await started(podman_backend, rendered("owner", environment, storage=volume, env=[{"name": "A", "value": "1"}]))
+    assert inside(pod.name, "cat", "/owned-by-5/file").stdout == "x\n"
+
+
+async def test_podman_does_not_restart_what_ends(podman_backend: PodmanBackend, environment: Environment) -> None:
+    await podman_backend.start(rendered("ends", environment, command=["sh", "-c", "exit 3"]))
+    subprocess.run(["podman", "wait", "test.ends-main"], check=True, capture_output=True)
+    pod = (await podman_backend.observe()).pods["test.ends"]
+    assert (pod.running, pod.exit_code, pod.finished_at > 0) == (False, 3, True)
+    assert json.loads(podman("inspect", "test.ends-main"))[0]["RestartCount"] == 0
+
+
+async def test_a_pod_of_somebody_else_is_not_touched(
+    podman_backend: PodmanBackend, environment: Environment, image: str
+) -> None:
+    podman("pod", "create", "--name", "test.theirs")
+    try:
+        with pytest.raises(BackendError, match="not this operator's"):
+            await podman_backend.start(rendered("theirs", environment))
+        assert "test.theirs" in podman("pod", "ls", "--format", "{{.Name}}").split()
+        assert "test.theirs" not in (await podman_backend.observe()).pods
+    finally:
+        podman("pod", "rm", "--force", "test.theirs")
+
+
+@pytest.mark.parametrize("mode", ["Namespace", "Alone"])
+async def test_the_mtu_is_1500(mode: str, podman_backend: PodmanBackend, environment: Environment) -> None:
+    pod = rendered("mtu", environment, network={"mode": mode})
+    await started(podman_backend, pod)
+    script = "for f in /sys/class/net/*; do [ $f = /sys/class/net/lo ] || cat $f/mtu; done"
+    assert set(inside(pod.name, "sh", "-c", script).stdout.split()) == {"1500"}
+
+
+PROBES = [
+    (ProbeRequest(2, http=(8080, "/")), True, "HTTP 200 from :8080/"),
+    (ProbeRequest(2, http=(8080, "/none")), False, "HTTP 404 from :8080/none"),
+    (ProbeRequest(2, tcp=8080), True, "port 8080 accepts connections"),
+    (ProbeRequest(2, tcp=8081), False, "nothing listens on port 8081"),
+    (ProbeRequest(2, command=("true",)), True, "true ended with 0"),
+    (ProbeRequest(2, command=("sh", "-c", "exit 4")), False, "sh ended with 4"),
+    (ProbeRequest(0.5, command=("sleep", "30")), False, "sleep did not end in 0.5 s"),
+]
+
+
+async def test_probes_of_ports_that_are_not_published(podman_backend: PodmanBackend, environment: Environment) -> None:
+    web = ["sh", "-c", "echo hello >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"]
+    pod = await started(podman_backend, rendered("web", environment, command=web))
+    while not (await podman_backend.probe(pod, ProbeRequest(2, tcp=8080))).success:
+        pass
+    found = [await podman_backend.probe(pod, request) for request, _, _ in PROBES]
+    assert [(result.success, result.message) for result in found] == [(ok, text) for _, ok, text in PROBES]
+
+
+async def test_a_process_has_no_capability_and_gains_none(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    pod = rendered("rights", environment)
+    found = await started(podman_backend, pod)
+    status = Path(f"/proc/{found.pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert [fields[name] for name in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")] == ["0" * 16, "0" * 16, "1", "2"]
+
+
+async def test_a_kept_id_owns_its_mounts_and_the_files_of_the_user(
+    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+) -> None:
+    storage = {
+        "tmpfs": [{"mountPath": "/scratch", "size": "1Mi", "mode": "0700"}],
+        "volumes": [{"name": "kept", "mountPath": "/data"}],
+        "hostPaths": [{"path": str(tmp_path), "mountPath": "/mine", "readOnly": False}],
+        "secrets": [{"name": "s", "mountPath": "/s"}],
+    }
+    pod = rendered(
+        "kept",
+        environment,
+        {("Secret", "s"): {"password": b"x"}},
+        security={"userNamespace": "KeepId"},
+        storage=storage,
+    )
+    found = await started(podman_backend, pod)
+    script = "set -e; for d in /scratch /data /mine; do echo x >$d/file; done; cat /s/password"
+    done = inside(pod.name, "sh", "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x", "")
+    assert (tmp_path / "file").stat().st_uid == os.getuid()
+    assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
