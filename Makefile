@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .venv/bin/uv
 
-.PHONY: help venv check up down test test-unit clean
+.PHONY: help venv check up down test test-unit test-podman-next bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,13 @@ test: venv  ## all tests, those on real Podman and the real API server included
 
 test-unit: venv  ## the tests that need nothing but Python
 	.venv/bin/pytest tests/unit
+
+test-podman-next: venv  ## the Podman tests on Debian's next release (root on Debian only)
+	XNAI_SUITE=forky hack/env sync
+	XNAI_SUITE=forky hack/env run pytest -p no:cacheprovider tests/podman tests/contract
+
+bench: venv  ## figures of the running stack beside their goals
+	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py
 
 clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask)
 	hack/clean

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Figures of the running stack (`make up` before): a start against raw kube play, memory and CPU at rest, first token.
+
+    make bench
+
+Every figure stands beside its goal. Medians and 95th percentiles of interleaved runs; the machine may be busy, ratios
+matter more than times.
+"""
+
+import asyncio
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from xnai_operator import setup
+from xnai_operator.api import resources
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.cli import serve
+from xnai_operator.config import Config
+from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.render.podman import render
+from xnai_operator.tmpfs.mounts import merged
+
+ROUNDS = 15
+IDLE_SECONDS = 60
+SPEC = {
+    "image": "localhost/xnai-mkdocs:0.1.0",
+    "command": ["sleep", "1000"],
+    "storage": {"tmpfs": [{"mountPath": "/scratch", "size": "1Mi"}]},
+    "terminationGracePeriodSeconds": 0,
+}
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
+def row(what: str, figure: str, goal: str = "") -> None:
+    print(f"{what:<52} {figure:>22}  {goal}", flush=True)
+
+
+def started_at(container: str) -> float | None:
+    done = subprocess.run(
+        ["podman", "inspect", "--format", "{{json .State}}", container], capture_output=True, text=True, check=False
+    )
+    if done.returncode or (state := json.loads(done.stdout))["Status"] != "running":
+        return None
+    return datetime.fromisoformat(state["StartedAt"]).timestamp()
+
+
+async def until_started(container: str) -> float:
+    deadline = time.monotonic() + 60
+    while (moment := await asyncio.to_thread(started_at, container)) is None:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{container} did not start")
+        await asyncio.sleep(0.05)
+    return moment
+
+
+async def one_apply(api: KubeApi, number: int) -> float:
+    """Seconds from the request to the start of the container."""
+    name = f"bench-{number}"
+    body = {"apiVersion": "xnai.dev/v1alpha1", "kind": "XnaiService", "metadata": {"name": name}, "spec": SPEC}
+    began = time.time()
+    await api.apply(copy.deepcopy(body))
+    moment = await until_started(f"default.{name}-main")
+    await api.request("DELETE", f"/apis/xnai.dev/v1alpha1/namespaces/default/xnaiservices/{name}")
+    while subprocess.run(["podman", "pod", "exists", f"default.{name}"], check=False).returncode == 0:
+        await asyncio.sleep(0.05)
+    return moment - began
+
+
+async def one_play(config: Config, backend: PodmanBackend, number: int) -> float:
+    """The same for a bare kube play of the same document, over the API."""
+    service = resources.service(
+        {"metadata": {"name": f"raw-{number}", "namespace": "default", "uid": "raw"}, "spec": SPEC}
+    )
+    pod = render(service, merged(service, ()), {}, setup.environment(config))
+    document = copy.deepcopy(pod.document)
+    for volume in document["spec"]["volumes"]:
+        path = Path(config.runtime / "bench" / volume["name"])
+        path.mkdir(parents=True, exist_ok=True)
+        volume["hostPath"]["path"] = str(path)
+    document["metadata"]["labels"] = {"app": "raw"}
+    text = yaml.safe_dump(document)
+    began = time.time()
+    await backend._transport.call(
+        "POST",
+        "/kube/play",
+        params={"network": f"xnai-default:alias=raw-{number}"},
+        data=text,
+        headers={"Content-Type": "application/yaml"},
+    )
+    moment = await until_started(f"{pod.name}-main")
+    subprocess.run(["podman", "pod", "rm", "--force", "--time", "0", pod.name], check=True, capture_output=True)
+    return moment - began
+
+
+async def starts(config: Config) -> None:
+    api, backend = await KubeApi.connect(serve.kubeconfig(config)), setup.backend(config)
+    applied, played = [], []
+    for number in range(ROUNDS):
+        applied.append(await one_apply(api, number))
+        played.append(await one_play(config, backend, number))
+    await api.close()
+    await backend.close()
+    for what, share in (("median", 0.5), ("p95", 0.95)):
+        a, p = percentile(applied, share), percentile(played, share)
+        row(f"apply to container started, {what}", f"{a * 1000:.0f} ms")
+        row(f"  raw kube play of the same pod, {what}", f"{p * 1000:.0f} ms")
+        row("  ratio", f"{a / p:.2f}", "<= 1.3")
+
+
+def processes() -> dict[str, list[int]]:
+    """Name -> process ids of what is ours."""
+    patterns = {
+        "etcd": "/etcd\0--name=xnai",
+        "kube-apiserver": "/kube-apiserver\0",
+        "kube-controller-manager": "/kube-controller-manager\0",
+        "operator": "-m\0xnai_operator\0",
+        "helper": "userns_helper.py\0",
+        "xnai serve": "xnai_operator.cli\0serve",
+        "podman service": "podman\0system\0service",
+    }
+    found: dict[str, list[int]] = {name: [] for name in patterns}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_text()
+            owned = entry.stat().st_uid == os.getuid()
+        except OSError:
+            continue
+        for name, pattern in patterns.items():
+            if owned and pattern in command:
+                found[name].append(int(entry.name))
+    return found
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Rss, Anonymous and Pss in MiB (proc_pid_smaps(5))."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:  # in a user namespace of its own: status has what matters
+        lines = [
+            line.replace("VmRSS", "Rss").replace("RssAnon", "Anonymous")
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        ]
+    values = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
+    return {name: values.get(name, 0) // 1024 for name in ("Rss", "Anonymous", "Pss")}
+
+
+def ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def rest() -> None:
+    ours = processes()
+    before = {pid: ticks(pid) for pids in ours.values() for pid in pids}
+    time.sleep(IDLE_SECONDS)
+    total, plane = 0.0, {"Rss": 0, "Anonymous": 0}
+    for name, pids in ours.items():
+        used = [memory(pid) for pid in pids]
+        share = sum(ticks(pid) - before[pid] for pid in pids) / os.sysconf("SC_CLK_TCK") / IDLE_SECONDS * 100
+        total += share
+        rss, anonymous = sum(u["Rss"] for u in used), sum(u["Anonymous"] for u in used)
+        if name in {"etcd", "kube-apiserver", "kube-controller-manager"}:
+            plane = {"Rss": plane["Rss"] + rss, "Anonymous": plane["Anonymous"] + anonymous}
+        goal = "RSS <= 110 MiB" if name == "operator" else ""
+        row(f"at rest: {name}", f"{rss} MiB, {anonymous} anon, {share:.1f} %", goal)
+    row("at rest: control plane", f"{plane['Rss']} MiB, {plane['Anonymous']} anon", "<= 350, <= 180 anon")
+    row(f"CPU of all of it over {IDLE_SECONDS} s", f"{total:.1f} %", "<= 3 % of a core")
+
+
+def first_tokens() -> None:
+    times, tokens = [], []
+    for number in range(20):
+        question = f"Question {number}: what is known about turbine number {number * 37}, briefly?"
+        data = json.dumps({"question": question, "max_tokens": 16}).encode()
+        request = urllib.request.Request("http://127.0.0.1:8000/stream", data, {"Content-Type": "application/json"})
+        began, first, count = time.perf_counter(), 0.0, 0
+        with urllib.request.urlopen(request) as answer:
+            for line in answer:
+                if line.startswith(b"event: token"):
+                    first, count = first or time.perf_counter() - began, count + 1
+        times.append(first)
+        if count > 1:
+            tokens.append((count - 1) / (time.perf_counter() - began - first))
+    row("first token through the RAG API, median", f"{statistics.median(times) * 1000:.0f} ms")
+    row("first token through the RAG API, p95", f"{percentile(times, 0.95) * 1000:.0f} ms", "<= 300 ms")
+    if tokens:
+        row("tokens per second, median", f"{statistics.median(tokens):.0f}")
+
+
+def main() -> None:
+    config = Config.read()
+    if serve.server_pid(config) is None:
+        sys.exit("nothing runs; `make up` first")
+    first_tokens()
+    asyncio.run(starts(config))
+    rest()
+
+
+main()
