@@ -31,7 +31,7 @@ from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
 
 ROUNDS = 15
-IDLE_SECONDS = 60
+IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", "60"))
 SPEC = {
     "image": "localhost/xnai-mkdocs:0.1.0",
     "command": ["sleep", "1000"],
@@ -185,7 +185,7 @@ def rest() -> None:
 def first_tokens() -> None:
     times, tokens = [], []
     for number in range(20):
-        question = f"Question {number}: what is known about turbine number {number * 37}, briefly?"
+        question = f"Question {number} of {time.time():.0f}: what is known about turbine number {number * 37}?"
         data = json.dumps({"question": question, "max_tokens": 16}).encode()
         request = urllib.request.Request("http://127.0.0.1:8000/stream", data, {"Content-Type": "application/json"})
         began, first, count = time.perf_counter(), 0.0, 0

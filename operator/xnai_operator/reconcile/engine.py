@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from xnai_operator.api.conditions import Condition, Type
+from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
@@ -47,6 +47,7 @@ class Engine:
         self._dirty.set()
         self._probes: dict[Life, readiness.ProbeState] = {}
         self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
+        self._swept_at = 0.0
         self._plan: Plan | None = None
         self.passed = asyncio.Event()
         """Set after the first pass: from then on every status tells what is."""
@@ -91,11 +92,22 @@ class Engine:
         plan = decide(facts, self._clock())
         self._plan = plan
         self._pods = facts.observed.pods
-        await self._report(plan)
+        # What is said and what is done go side by side: a pod need not wait for a status to be written.
+        reported = asyncio.create_task(self._report(plan))
+        await asyncio.gather(reported, *(self._act(action, reported) for action in plan.actions))
         if plan.actions:
-            await asyncio.gather(*(self._act(action) for action in plan.actions))
             self.mark_dirty()
+        else:
+            await self._sweep(facts)
         return plan
+
+    async def _sweep(self, facts: Facts) -> None:
+        """Once a minute: directories of pods that somebody removed by hand hold memory."""
+        if self._clock() - self._swept_at < RESYNC_SECONDS:
+            return
+        self._swept_at = self._clock()
+        for path in await self._backend.sweep(set(facts.observed.pods)):
+            log.info("leftover removed", path=path, reason=Reason.LEFTOVER_REMOVED.value)
 
     async def _gather(self) -> Facts:
         observed = await self._backend.observe()
@@ -116,7 +128,7 @@ class Engine:
             mounts={life[0]: found for life, found in self._mounts.items()},
         )
 
-    async def _act(self, action: Action) -> None:
+    async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
         log.info(action.kind, pod=action.name, reason=action.reason.value, message=action.message)
         failure: BackendError | None = None
         try:
@@ -132,6 +144,7 @@ class Engine:
             )
         if action.pod is None:
             return
+        await reported  # what came of it is written over what was planned
         body = self.store.get("XnaiService", action.pod.namespace, action.pod.service)
         if body is None:
             return

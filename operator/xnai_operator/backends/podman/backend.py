@@ -4,20 +4,20 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import quote
 
 import yaml
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.podman.observe import Observer
 from xnai_operator.backends.podman.transport import Transport
-from xnai_operator.checks.preflight import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.host.userns import UserNamespace
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
-from xnai_operator.render.pod import NetworkAttachment, RenderedPod, TmpfsDirectory
+from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
 
 SHM_BYTES = 64 << 20
 """The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
@@ -42,23 +42,14 @@ class PodmanBackend:
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend. Everything that can be refused is looked at before the old pod is removed."""
-        observed = await self._observer.observe()
-        if image_id(observed.images, pod.image) is None:
-            raise BackendError(Reason.IMAGE_MISSING, f"{pod.image} is not on this machine; `podman pull {pod.image}`")
-        for volume in pod.volumes:
-            if not volume.owned and volume.name not in observed.volumes:
-                # Podman would make an empty one of that name without a word.
-                raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
-        await self._refuse_foreign(pod.name)
-        await self._network(pod.network)
-        for volume in pod.volumes:
-            if volume.owned and volume.name not in observed.volumes:
-                labels = {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: pod.uid}
-                await self._transport.call(
-                    "POST", "/volumes/create", data=json.dumps({"Name": volume.name, "Labels": labels})
-                )
-        grace = int(pod.document["spec"]["terminationGracePeriodSeconds"])
-        await self.stop(pod.name, grace)
+        _, replaces, _, *_ = await asyncio.gather(
+            self._image_present(pod.image),
+            self._replaces(pod.name),
+            self._network(pod.network),
+            *(self._volume(volume, pod.uid) for volume in pod.volumes),
+        )
+        if replaces:
+            await self.stop(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
         try:
             await self._prepare(pod)
             await self._play(pod)
@@ -66,18 +57,37 @@ class PodmanBackend:
             await self.stop(pod.name, 0)
             raise
 
-    async def _refuse_foreign(self, name: str) -> None:
+    async def _image_present(self, image: str) -> None:
+        if await self._exists("images", image):
+            return
+        raise BackendError(Reason.IMAGE_MISSING, f"{image} is not on this machine; `podman pull {image}`")
+
+    async def _volume(self, volume: PersistentVolume, uid: str) -> None:
+        if await self._exists("volumes", volume.name):
+            return
+        if not volume.owned:
+            # Podman would make an empty one of that name without a word.
+            raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
+        labels = {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: uid}
+        await self._transport.call("POST", "/volumes/create", data=json.dumps({"Name": volume.name, "Labels": labels}))
+
+    async def _exists(self, kind: str, name: str) -> bool:
+        """Podman answers 204, or 404 which `call` gives as None as well: the status is asked for itself."""
+        return await self._transport.status("GET", f"/{kind}/{quote(name, safe='')}/exists") < 400
+
+    async def _replaces(self, name: str) -> bool:
+        """Whether a pod of ours has the name. Raises BackendError when somebody else's has."""
         found = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
         if found is not None and (found.get("Labels") or {}).get(names.LABEL_INSTALLATION) != self._installation:
             raise BackendError(
                 Reason.START_FAILED, f"a pod {name} that is not this operator's is in the way; `podman pod rm {name}`"
             )
+        return found is not None
 
     async def _network(self, network: NetworkAttachment) -> None:
         if network.name is None:
             return
-        found = await self._transport.call("GET", f"/networks/{network.name}/exists", ok=(404,))
-        if found is None:
+        if not await self._exists("networks", network.name):
             body = {
                 "name": network.name,
                 "driver": "bridge",
@@ -204,7 +214,13 @@ class PodmanBackend:
 
     def changes(self) -> AsyncIterator[None]:
         """See Backend."""
-        return self._transport.events()
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[None]:
+        async for kind in self._transport.events():
+            if kind != "container":
+                self._observer.forget_images()
+            yield
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Backend."""

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import time
 from datetime import datetime
 from typing import Any
 
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
+
+IMAGES_SECONDS = 55.0
+"""No list of images is older than this, should an event be lost."""
 
 
 class Observer:
@@ -19,15 +23,21 @@ class Observer:
         self._ours = json.dumps({"label": [f"{names.LABEL_INSTALLATION}={installation}"]})
         self._inspected: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
         self._limits: bool | None = None
+        self._images: dict[str, str] | None = None
+        self._images_at = 0.0
+
+    def forget_images(self) -> None:
+        """The list of images has changed."""
+        self._images = None
 
     async def observe(self) -> Observed:
         """Pods, images, volumes at one moment."""
         call = self._transport.call
-        pods, containers, images, volumes = await asyncio.gather(
+        pods, containers, volumes, images = await asyncio.gather(
             call("GET", "/pods/json", params={"filters": self._ours}),
             call("GET", "/containers/json", params={"all": "true", "filters": self._ours}),
-            call("GET", "/images/json"),
             call("GET", "/volumes/json"),
+            self._list_images(),
         )
         if self._limits is None:
             info = await call("GET", "/info")
@@ -36,10 +46,17 @@ class Observer:
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
         inspected = await self._inspect(list(mains.values()))
         found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
-        references = {
-            name: image["Id"] for image in images or [] for name in [*(image.get("Names") or []), image["Id"]]
-        }
-        return Observed(found, references, frozenset(v["Name"] for v in volumes or []), self._limits)
+        return Observed(found, images, frozenset(v["Name"] for v in volumes or []), self._limits)
+
+    async def _list_images(self) -> dict[str, str]:
+        """Reference -> id. Podman needs 65 ms for twenty images, so the list is kept until an event says it changed."""
+        if self._images is None or time.monotonic() - self._images_at > IMAGES_SECONDS:
+            listed = await self._transport.call("GET", "/images/json")
+            self._images_at = time.monotonic()
+            self._images = {
+                name: image["Id"] for image in listed or [] for name in [*(image.get("Names") or []), image["Id"]]
+            }
+        return self._images
 
     async def _inspect(self, containers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         keys = {(c["Id"], c["State"], c.get("StartedAt"), c.get("ExitedAt")): c for c in containers}

@@ -48,6 +48,10 @@ class Transport:
             raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
         return json.loads(content) if content.strip() else None
 
+    async def status(self, method: str, path: str) -> int:
+        """The status of an answer nobody reads."""
+        return await self.run(lambda: int(getattr(self._client, method.lower())(path).status_code))
+
     async def read(self, method: str, path: str, **arguments: Any) -> bytes:
         """A raw answer, read to its end. Raises BackendError as `call` does."""
 
@@ -60,9 +64,9 @@ class Transport:
             raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
         return content
 
-    async def events(self) -> AsyncIterator[None]:
-        """One item when the stream stands, then one for each container that starts or dies (events of pods carry no
-        labels) and each image that comes or goes. Over aiohttp: a blocking read could not be cancelled.
+    async def events(self) -> AsyncIterator[str]:
+        """The type of each event: empty when the stream stands, `container` for each that starts or dies (events of
+        pods carry no labels), `image` for each that comes or goes. Over aiohttp: a blocking read cannot be cancelled.
 
         Raises BackendError when the stream breaks.
         """
@@ -74,9 +78,9 @@ class Transport:
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.socket), timeout=timeout) as session,
                 session.get("http://d/v5.0.0/libpod/events", params={"filters": filters, "stream": "true"}) as response,
             ):
-                yield
-                async for _ in response.content:
-                    yield
+                yield ""
+                async for line in response.content:
+                    yield json.loads(line)["Type"]
         except (aiohttp.ClientError, OSError) as error:
             raise BackendError(Reason.PODMAN_UNAVAILABLE, f"Podman's events ended: {error}") from error
         raise BackendError(Reason.PODMAN_UNAVAILABLE, "Podman's events ended")
