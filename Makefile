@@ -41,13 +41,16 @@ down: venv  ## stop everything; data stay
 test: venv  ## all tests, those on real Podman and the real API server included
 	.venv/bin/python hack/setup --tests
 	$(PYTEST)
+	$(if $(ROOT),$(MAKE) --no-print-directory test-podman-next)
 
 test-unit: venv  ## the tests that need nothing but Python
 	.venv/bin/pytest tests/unit
 
 test-podman-next: venv  ## the Podman tests on Debian's next release (root on Debian only)
 	XNAI_SUITE=forky hack/env sync
-	XNAI_SUITE=forky hack/env run pytest -p no:cacheprovider tests/podman tests/contract
+	XNAI_SUITE=forky hack/env run pytest -q -p no:cacheprovider tests/podman tests/contract
+	@echo "passed on the next Podman: $$(XNAI_SUITE=forky hack/env run podman --version)"
+	XNAI_SUITE=forky hack/env stop
 
 bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py
