@@ -88,8 +88,8 @@ class Reader:
     def search(self, question: str, limit: int) -> list[Passage]:
         """The best passages, one a document. Blocking: some milliseconds. Raises sqlite3.Error."""
         expression = match_expression(question)
-        connection = self._connect()
-        if connection is None or not expression:
+        connection = self._connect() if expression else None
+        if connection is None:
             return []
         try:
             rows = connection.execute(

@@ -1,5 +1,6 @@
 """The index: what is put in is found, once."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -38,13 +39,14 @@ def test_a_document_is_found_once_however_many_passages_match(directory: Path) -
 
 
 def test_a_document_of_the_same_id_is_not_added_again(directory: Path) -> None:
-    assert Writer(directory).put("1", "Other", "", ["other words"], 3.0) is False
+    with contextlib.closing(Writer(directory)) as writer:
+        assert writer.put("1", "Other", "", ["other words"], 3.0) is False
     assert Reader(directory).search("other words", 5) == []
 
 
 def test_a_failed_put_leaves_nothing(directory: Path) -> None:
-    with pytest.raises(sqlite3.Error):
-        Writer(directory).put("3", "x", "", ["found", object()], 1.0)  # type: ignore[list-item]
+    with contextlib.closing(Writer(directory)) as writer, pytest.raises(sqlite3.Error):
+        writer.put("3", "x", "", ["found", object()], 1.0)  # type: ignore[list-item]
     assert (Reader(directory).count(), Reader(directory).search("found", 5)) == (2, [])
 
 
