@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,11 +14,13 @@ import yaml
 
 from xnai_controlplane import BinariesError, StartError
 from xnai_operator import setup
-from xnai_operator.cli import background, doctor, manifests, preview, serve, status, up
+from xnai_operator.cli import background, doctor, manifests, preview, serve, size, status, up
 from xnai_operator.cli.output import Exit, Format, err, fail, out, show
 from xnai_operator.cli.root import hand_over
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError, BackendError, XnaiError
+from xnai_operator.memory.sizing import Load
+from xnai_operator.models.gguf import GgufError
 from xnai_operator.reconcile.kube import KubeApi
 
 T = TypeVar("T")
@@ -28,6 +31,16 @@ app = typer.Typer(
     help="A private AI stack on rootless Podman, described by Kubernetes resources.",
     epilog="Exit codes: 0 all is well, 1 something is not, 2 wrong usage or input, 3 nothing answers.",
 )
+
+
+class KvChoice(StrEnum):
+    """Types of the KV cache."""
+
+    F32 = "f32"
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
 
 Output = Annotated[Format, typer.Option("-o", "--output", help="table for people, json or yaml for scripts")]
 Files = Annotated[
@@ -195,6 +208,39 @@ def plan(filename: Files, output: Output = Format.TABLE) -> None:
     else:
         out.print("no changes")
     if rows:
+        raise typer.Exit(Exit.NOT_SO)
+
+
+@app.command(
+    name="size",
+    epilog="Examples:\n\n  xnai size model.gguf --ctx 8192\n\n  xnai size https://host/model.gguf --kv-type q8_0",
+)
+def size_command(
+    model: Annotated[str, typer.Argument(help="a GGUF file, an http address (only the header is fetched), or a name")],
+    ctx: Annotated[int, typer.Option(help="tokens of context for each slot", min=128)] = 2048,
+    parallel: Annotated[int, typer.Option(help="slots", min=1)] = 1,
+    kv_type: Annotated[KvChoice, typer.Option(help="type of the KV cache")] = KvChoice.F16,
+    flash_attention: Annotated[bool, typer.Option(help="as our images do")] = True,
+    device: Annotated[str, typer.Option(help="cpu or vulkan")] = "cpu",
+    output: Output = Format.TABLE,
+) -> None:
+    """Say how much memory a model needs, part by part, and what fits here. Exit code 1: it does not fit."""
+    config = Config.read()
+    if device not in {"cpu", "vulkan"}:
+        fail(f"--device {device}: cpu or vulkan", Exit.USAGE)
+    load = Load(ctx, parallel, kv_type.value, flash_attention, device="vulkan" if device == "vulkan" else "cpu")
+    try:
+        told = size.report(config, size.read(model, config.models), load)
+    except (GgufError, OSError) as error:
+        fail(f"{model}: {error}", Exit.USAGE)
+    if output is not Format.TABLE:
+        show([told], (), output)
+    else:
+        show(size.rows(told), ("part", "size", "kind"), output)
+        room = f"{told['allocatableBytes'] >> 20} Mi are for services"
+        verdict = "fits" if told["fits"] else "does not fit"
+        out.print(f"\n{verdict}: {room}; the longest context that fits is {told['longestContext']}")
+    if not told["fits"]:
         raise typer.Exit(Exit.NOT_SO)
 
 

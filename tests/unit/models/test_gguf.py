@@ -1,0 +1,129 @@
+"""Reading headers: what is written is read, and what is wrong is told."""
+
+import http.server
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xnai_operator.models import gguf
+from xnai_operator.models.gguf import GgufError
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def value(key: str, kind: int, packed: bytes) -> bytes:
+    return text(key) + struct.pack("<I", kind) + packed
+
+
+def tensor(name: str, shape: tuple[int, ...], kind: int) -> bytes:
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
+
+
+ARCHITECTURE = value("general.architecture", 8, text("llama"))
+LAYERS = value("llama.block_count", 4, struct.pack("<I", 2))
+TOKENS = value("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 3) + text("a") + text("b") + text("c"))
+
+
+def file(values: list[bytes], tensors: list[bytes] | None = None, version: int = 3, magic: bytes = b"GGUF") -> bytes:
+    tensors = tensors or []
+    head = magic + struct.pack("<IQQ", version, len(tensors), len(values))
+    return head + b"".join(values) + b"".join(tensors)
+
+
+WHOLE = file([ARCHITECTURE, LAYERS, TOKENS], [tensor("a", (64, 10), 2), tensor("b", (7,), 0)])
+
+
+def parse(data: bytes) -> Any:
+    return gguf.parse(lambda offset, length: data[offset : offset + length])
+
+
+def test_values_lengths_and_tensor_sizes() -> None:
+    model = parse(WHOLE)
+    assert (model.architecture, model.value("block_count"), model.lengths) == (
+        "llama", 2, {"tokenizer.ggml.tokens": 3},
+    )  # fmt: skip
+    assert [(t.kind, t.size) for t in model.tensors] == [("Q4_0", 640 // 32 * 18), ("F32", 28)]
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 10, 30, len(WHOLE) - 1])
+def test_a_file_cut_short_is_incomplete(length: int) -> None:
+    with pytest.raises(GgufError, match=r"incomplete|does not begin"):
+        parse(WHOLE[:length])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PK\x03\x04" + b"\0" * 100, "does not begin with GGUF"),
+        (file([ARCHITECTURE], version=1), "version 1"),
+        (file([LAYERS]), "not a model"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0), "tensors: 1152921504606846976"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "a string of 1152921504606846976 at byte 24"),
+        (file([value("k", 9, struct.pack("<IQ", 4, 1 << 60))]), "an array of 1152921504606846976"),
+        (file([value("k", 99, b"")]), "unknown type 99"),
+        (file([ARCHITECTURE], [tensor("t", (1,), 77)]), "tensor t has the unknown type 77"),
+        (file([ARCHITECTURE], [tensor("t", (1,) * 9, 0)]), "9 dimensions"),
+    ],
+)
+def test_what_is_wrong_is_told(data: bytes, message: str) -> None:
+    with pytest.raises(GgufError, match=message):
+        parse(data)
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """Serves WHOLE followed by ten megabytes; `ranges` says whether it answers ranges."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        ranges = True
+        sent = 0
+
+        def do_GET(self) -> None:
+            data = WHOLE + b"\0" * (10 << 20)
+            if self.path != "/model.gguf":
+                self.send_error(404)
+                return
+            wanted = self.headers.get("Range", "")
+            if Handler.ranges and wanted:
+                first, last = wanted.removeprefix("bytes=").split("-")
+                data = data[int(first) : int(last) + 1]
+                self.send_response(206)
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            Handler.sent += len(data)
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", Handler
+        server.shutdown()
+        thread.join()
+
+
+def test_of_a_remote_file_only_the_header_is_fetched(server: Any) -> None:
+    url, handler = server
+    assert gguf.read_url(f"{url}/model.gguf").architecture == "llama"
+    assert handler.sent <= gguf.FIRST_BYTES
+
+
+@pytest.mark.parametrize(("url", "message"), [("{}/none.gguf", "HTTP 404"), ("file:///etc/passwd", "no http address")])
+def test_a_wrong_address_is_told(url: str, message: str, server: Any) -> None:
+    with pytest.raises(GgufError, match=message):
+        gguf.read_url(url.format(server[0]))
+
+
+def test_a_local_file(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(WHOLE)
+    assert len(gguf.read_file(tmp_path / "m.gguf").tensors) == 2
