@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.memory.admission import demand
+from xnai_operator.memory.model import ModelHeader
 from xnai_operator.render import names
 from xnai_operator.render.podman import FileContents
 from xnai_operator.tmpfs.mounts import normal, other_paths
@@ -23,7 +26,7 @@ class Input:
     tmpfs: list[TmpfsMount]
     contents: FileContents
     images: Mapping[str, str]
-    models: frozenset[str]
+    models: Mapping[str, ModelHeader | str]
     volumes: frozenset[str]
 
 
@@ -199,11 +202,32 @@ def model(given: Input) -> Violation | None:
             f"spec.inference.model.file: {inference.model.file} is not in the models directory; "
             "`xnai doctor` prints where it belongs",
         )
+    header = given.models.get(inference.model.file) if inference is not None else None
+    if inference is not None and isinstance(header, str):
+        return _missing(Reason.MODEL_INVALID, f"spec.inference.model.file: {inference.model.file}: {header}")
+    return None
+
+
+def memory_limit(given: Input) -> Violation | None:
+    """The limit holds what the service needs: below it the pod is killed, or reads its weights again and again."""
+    limit = given.service.spec.resources.limits.memory
+    if limit is None:
+        return None
+    inference = given.service.spec.inference
+    header = given.models.get(inference.model.file) if inference is not None else None
+    need = demand(given.service, given.tmpfs, header if not isinstance(header, str) else None)
+    request = need.request if given.service.spec.resources.requests.memory or header else 0
+    if (total := request + need.tmpfs + need.mapped) > to_bytes(limit):
+        return _wrong(
+            Reason.LIMIT_TOO_SMALL,
+            f"spec.resources.limits.memory: {limit} is less than the {total >> 20} MiB the service needs "
+            f"({request >> 20} processes + {need.tmpfs >> 20} tmpfs + {need.mapped >> 20} weights); raise it",
+        )
     return None
 
 
 CHAIN: tuple[Check, ...] = (
-    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model,
+    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model, memory_limit,
 )  # fmt: skip
 
 

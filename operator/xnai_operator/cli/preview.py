@@ -6,9 +6,9 @@ from xnai_operator import setup
 from xnai_operator.api import resources
 from xnai_operator.cli import manifests
 from xnai_operator.config import Config
+from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Facts, Plan
-from xnai_operator.reconcile.engine import model_files
 from xnai_operator.reconcile.kube import KubeApi
 from xnai_operator.reconcile.store import Store
 from xnai_operator.render.podman import render
@@ -63,7 +63,7 @@ async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], no
     finally:
         await backend.close()
     machine = setup.machine(config)
-    desired = store.desired(model_files(machine.environment.models_dir))
+    desired = store.desired(ModelFolder(config.models).read())
     return decide(Facts(desired, observed, machine, {}, {}), now), named
 
 

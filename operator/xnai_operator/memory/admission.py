@@ -1,11 +1,13 @@
 """Admission: a service starts only when its request fits beside what is more important. Sizes in bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.sizing import Load, size
 
 MI = 1 << 20
 DEFAULT_REQUEST = 64 * MI
@@ -14,18 +16,22 @@ DEFAULT_REQUEST = 64 * MI
 
 @dataclass(frozen=True)
 class Demand:
-    """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes."""
+    """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `mapped` the
+    weights it maps from `model_file`, which are in memory once however many services map them."""
 
     key: str
     priority: int
     created: str
     request: int
     tmpfs: int
+    running: bool = False
+    mapped: int = 0
+    model_file: str = ""
 
     @property
     def total(self) -> int:
-        """Request and tmpfs: both can be in use at once, and neither can be reclaimed."""
-        return self.request + self.tmpfs
+        """All of it: processes and tmpfs cannot be reclaimed, and without its weights a model crawls."""
+        return self.request + self.tmpfs + self.mapped
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,58 @@ class Verdict:
     message: str
 
 
-def demand(service: XnaiService, tmpfs: Iterable[TmpfsMount]) -> Demand:
-    """The declared request (else the limit less the tmpfs it must hold, else a default) and the tmpfs sizes."""
+def load(service: XnaiService) -> Load:
+    """How the service loads its model (the inference contract)."""
+    inference = service.spec.inference
+    assert inference is not None
+    return Load(
+        context=inference.context_size,
+        slots=inference.parallel,
+        kv_type=inference.kv_cache_type,
+        runtime=inference.runtime,
+        device=inference.device,
+    )
+
+
+def demand(
+    service: XnaiService,
+    tmpfs: Iterable[TmpfsMount],
+    model: ModelHeader | None = None,
+    *,
+    priority: int | None = None,
+    running: bool = False,
+) -> Demand:
+    """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else a
+    default. `priority` is the effective one, when it is not the service's own."""
     resources = service.spec.resources
     sizes = sum(to_bytes(mount.size) for mount in tmpfs)
+    mapped, file = 0, ""
     if resources.requests.memory is not None:
         request = to_bytes(resources.requests.memory)
+    elif model is not None and service.spec.inference is not None:
+        needed = size(model, load(service))
+        request, mapped, file = needed.anonymous, needed.mapped, service.spec.inference.model.file
     elif resources.limits.memory is not None:
         request = max(to_bytes(resources.limits.memory) - sizes, 0)
     else:
         request = DEFAULT_REQUEST
-    return Demand(service.key, service.spec.priority, service.created, request, sizes)
+    own = service.spec.priority if priority is None else priority
+    return Demand(service.key, own, service.created, request, sizes, running, mapped, file)
+
+
+def effective_priorities(services: Mapping[str, XnaiService]) -> dict[str, int]:
+    """A dependency is at least as important as whoever needs it."""
+    found = {key: service.spec.priority for key, service in services.items()}
+    for _ in services:  # each round carries a priority one step further; a cycle ends as well
+        changed = False
+        for service in services.values():
+            for name in service.spec.depends_on:
+                key = f"{service.namespace}.{name}"
+                if key in found and found[key] < found[service.key]:
+                    found[key], changed = found[service.key], True
+        if not changed:
+            break
+    return found
 
 
 def _mib(value: int) -> str:
@@ -54,21 +101,29 @@ def _mib(value: int) -> str:
 
 
 def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
-    """Who fits into `allocatable` (RAM less the reserve), most important first: priority, then age, then name.
+    """Who fits into `allocatable` (RAM less the reserve), most important first: priority, then who runs already (a peer
+    is never stopped for a peer), then age, then name.
 
     One that does not fit waits; less important ones may still run, which wastes nothing.
     """
     verdicts: dict[str, Verdict] = {}
+    files: set[str] = set()
     used = 0
-    for item in sorted(demands, key=lambda d: (-d.priority, d.created, d.key)):
-        fits = used + item.total <= allocatable
-        total = f"{_mib(item.total)} ({_mib(item.request)} requested + {_mib(item.tmpfs)} tmpfs)"
+    for item in sorted(demands, key=lambda d: (-d.priority, not d.running, d.created, d.key)):
+        shared = item.model_file in files
+        needs = item.total - (item.mapped if shared else 0)
+        parts = [f"{_mib(item.request)} requested", f"{_mib(item.tmpfs)} tmpfs"]
+        if item.mapped:
+            parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if shared else ""))
+        total = f"{_mib(needs)} ({' + '.join(parts)})"
         rest = f"{_mib(used)} of {_mib(allocatable)} go to more important services"
-        if fits:
-            used += item.total
+        if used + needs <= allocatable:
+            used += needs
+            if item.model_file:
+                files.add(item.model_file)
             verdicts[item.key] = Verdict(True, f"needs {total}; {rest}")
         else:
-            short = _mib(used + item.total - allocatable)
+            short = _mib(used + needs - allocatable)
             verdicts[item.key] = Verdict(
                 False, f"needs {total}; {rest}; {short} short: lower its request or tmpfs, or stop another service"
             )

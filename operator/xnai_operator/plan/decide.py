@@ -8,7 +8,8 @@ from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
-from xnai_operator.memory.admission import Demand, Verdict, admit, demand
+from xnai_operator.memory.admission import Demand, Verdict, admit, demand, effective_priorities
+from xnai_operator.memory.model import ModelHeader
 from xnai_operator.plan import backoff, readiness
 from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.observed import ObservedPod
@@ -35,7 +36,7 @@ def decide(facts: Facts, now: float) -> Plan:
     """One pass. `now` in seconds since the epoch."""
     services = facts.desired.services
     mounts, conflicts = _merged_mounts(facts)
-    demands = {key: demand(services[key], mounts[key]) for key in mounts}
+    demands = _demands(facts, mounts)
     verdicts = admit(demands.values(), facts.machine.allocatable)
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
@@ -47,7 +48,7 @@ def decide(facts: Facts, now: float) -> Plan:
             outcomes[service.key] = _violated(facts, service, fault)
             continue
         outcomes[service.key] = _service(
-            facts, service, mounts[service.key], demands[service.key], verdicts[service.key], outcomes, now
+            facts, service, mounts[service.key], demands.get(service.key), verdicts.get(service.key), outcomes, now
         )
     reports = {key: outcome.report for key, outcome in outcomes.items()}
     policies = {policy.key: _policy(facts, policy) for policy in facts.desired.policies}
@@ -55,13 +56,34 @@ def decide(facts: Facts, now: float) -> Plan:
         refused = _refused(Reason.SPEC_INVALID, invalid.message).report
         (reports if invalid.kind == "XnaiService" else policies)[invalid.key] = refused
     wakes = [outcome.wake_at for outcome in outcomes.values() if outcome.wake_at is not None]
+    actions = [*_orphans(facts, set(reports)), *(o.action for o in outcomes.values() if o.action is not None)]
+    if any(action.reason is Reason.PREEMPTED for action in actions):
+        # First the memory is given back; the pass after this one starts what it is for.
+        actions = [action for action in actions if action.kind == "stop"]
     return Plan(
-        actions=(*_orphans(facts, set(reports)), *(o.action for o in outcomes.values() if o.action is not None)),
+        actions=tuple(actions),
         services=reports,
         policies=policies,
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
     )
+
+
+def _demands(facts: Facts, mounts: dict[str, list[TmpfsMount]]) -> dict[str, Demand]:
+    """What counts: services that run, and those that are to run."""
+    priorities = effective_priorities(facts.desired.services)
+    demands = {}
+    for key, merged_mounts in mounts.items():
+        service = facts.desired.services[key]
+        pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
+        running = pod is not None and pod.running
+        if service.spec.suspend and not running:
+            continue
+        inference = service.spec.inference
+        header = facts.desired.models.get(inference.model.file) if inference is not None else None
+        model = header if isinstance(header, ModelHeader) else None
+        demands[key] = demand(service, merged_mounts, model, priority=priorities[key], running=running)
+    return demands
 
 
 def _merged_mounts(facts: Facts) -> tuple[dict[str, list[TmpfsMount]], dict[str, SpecError]]:
@@ -118,8 +140,8 @@ def _service(
     facts: Facts,
     service: XnaiService,
     mounts: list[TmpfsMount],
-    need: Demand,
-    verdict: Verdict,
+    need: Demand | None,
+    verdict: Verdict | None,
     outcomes: dict[str, _Outcome],
     now: float,
 ) -> _Outcome:
@@ -127,7 +149,12 @@ def _service(
     contents = facts.desired.contents.get(service.namespace, {})
     rendered = render(service, mounts, contents, facts.machine.environment)
     pod = facts.observed.pods.get(rendered.name)
-    fields: dict[str, Any] = {"memoryRequestBytes": need.total, "restarts": int(service.status.get("restarts", 0))}
+    fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
+    if need is None or verdict is None:  # suspended and not running
+        message = "spec.suspend is true: nothing is started"
+        conditions: tuple[Condition, ...] = (Condition(Type.READY, False, Reason.SUSPENDED, message),)
+        return _Outcome(False, Report(conditions, fields), rendered=rendered)
+    fields["memoryRequestBytes"] = need.total
     admitted = Condition(
         Type.ADMITTED,
         verdict.admitted,
@@ -139,6 +166,11 @@ def _service(
         ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
         conditions = (Condition(Type.READY, ready, Reason.SUSPENDED, message), admitted)
         return _Outcome(ready, Report(conditions, fields), rendered=rendered)
+    if not verdict.admitted and pod is not None and pod.running:
+        message = f"stopped for more important services: {verdict.message}"
+        waiting = _waiting(Reason.PREEMPTED, message, admitted, **fields)
+        stop = Action("stop", pod.name, Reason.PREEMPTED, message, grace_seconds=_grace(service))
+        return replace(waiting, action=stop, rendered=rendered)
     image = preflight.image_id(facts.observed.images, service.spec.image)
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
@@ -151,6 +183,10 @@ def _service(
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
     return _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
+
+
+def _grace(service: XnaiService) -> int:
+    return service.spec.termination_grace_period_seconds
 
 
 def _start(
@@ -185,7 +221,7 @@ def _start(
         waiting = _waiting(Reason.BACK_OFF, f"{message}; waits before the next start", admitted, **fields)
         return replace(waiting, rendered=rendered, wake_at=retry_at)
     starting = _waiting(reason, message, admitted, **(fields | {"restarts": restarts}))
-    action = Action("start", rendered.name, reason, message, rendered, service.spec.termination_grace_period_seconds)
+    action = Action("start", rendered.name, reason, message, rendered, _grace(service))
     return replace(starting, action=action, rendered=rendered)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from xnai_operator.api.conditions import Condition, Reason
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.memory.model import ModelHeader
 from xnai_operator.plan.observed import Observed, ObservedMount
 from xnai_operator.plan.readiness import ProbeState
 from xnai_operator.render.environment import Environment
@@ -24,12 +25,13 @@ class Invalid:
 
 @dataclass(frozen=True)
 class Desired:
-    """Everything asked for. `contents` by namespace. `models`: file names present."""
+    """Everything asked for. `contents` by namespace. `models`: file -> its header, or why it
+    cannot be read."""
 
     services: Mapping[str, XnaiService]
     policies: tuple[TmpfsPolicy, ...]
     contents: Mapping[str, FileContents]
-    models: frozenset[str]
+    models: Mapping[str, ModelHeader | str]
     invalid: tuple[Invalid, ...] = ()
 
 

@@ -16,6 +16,7 @@ from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
+from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan import backoff, readiness
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Action, Facts, Machine, Plan, Report
@@ -48,6 +49,7 @@ class Engine:
         self._probes: dict[Life, readiness.ProbeState] = {}
         self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
         self._swept_at = 0.0
+        self._models = ModelFolder(Path(machine.environment.models_dir))
         self._plan: Plan | None = None
         self.passed = asyncio.Event()
         """Set after the first pass: from then on every status tells what is."""
@@ -119,7 +121,7 @@ class Engine:
             wanted = rendered.get(f"{pod.namespace}.{pod.service}")
             if life not in self._mounts and wanted is not None and wanted.hash == pod.hash:
                 self._mounts[life] = tuple(await self._backend.mounts(pod, wanted.tmpfs))
-        models = await asyncio.to_thread(model_files, self._machine.environment.models_dir)
+        models = await asyncio.to_thread(self._models.read)
         return Facts(
             desired=self.store.desired(models),
             observed=observed,
@@ -237,8 +239,3 @@ class Engine:
 
 def _life(pod: ObservedPod) -> Life:
     return (pod.name, pod.pid, pod.started_at)
-
-
-def model_files(directory: str) -> frozenset[str]:
-    path = Path(directory)
-    return frozenset(entry.name for entry in path.iterdir() if entry.is_file()) if path.is_dir() else frozenset()

@@ -1,9 +1,11 @@
 """What the API server holds, as the watches told: the input of a pass."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from xnai_operator.api import resources
+from xnai_operator.memory.model import ModelHeader
 from xnai_operator.plan.model import Desired, Invalid
 
 Key = tuple[str, str, str]
@@ -55,7 +57,7 @@ class Store:
         except resources.InvalidResourceError:
             return None
 
-    def desired(self, models: frozenset[str]) -> Desired:
+    def desired(self, models: Mapping[str, ModelHeader | str]) -> Desired:
         """Everything asked for, parsed."""
         services: dict[str, resources.XnaiService] = {}
         policies: list[resources.TmpfsPolicy] = []

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
+from tests.unit.memory.test_sizing import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation
@@ -15,7 +16,7 @@ def check(service: XnaiService, *others: XnaiService, **around: Any) -> Violatio
     given: dict[str, Any] = {
         "contents": {("Secret", "redis"): {"password": b"x"}},
         "images": {"localhost/app:1": "sha256:1"},
-        "models": frozenset({"tiny.gguf"}),
+        "models": {"tiny.gguf": GEMMA, "broken.gguf": "the file ends at byte 7"},
         "volumes": frozenset({"default.crawler.raw"}),
     }
     services = {s.key: s for s in (service, *others)}
@@ -40,6 +41,9 @@ TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
         ({"storage": {"volumes": [{"name": "raw", "service": "crawler", "mountPath": "/r"}]}}, Reason.VOLUME_MISSING, "crawler"),
         ({"image": "localhost/none:1"}, Reason.IMAGE_MISSING, "podman pull"),
         ({"inference": {"model": {"file": "big.gguf"}}}, Reason.MODEL_MISSING, "big.gguf"),
+        ({"inference": {"model": {"file": "broken.gguf"}}}, Reason.MODEL_INVALID, "broken.gguf: the file ends at byte 7"),
+        ({"inference": {"model": {"file": "tiny.gguf"}}, "resources": {"limits": {"memory": "256Mi"}}}, Reason.LIMIT_TOO_SMALL, "256Mi is less than"),
+        ({"storage": {"tmpfs": [{"mountPath": "/c", "size": "64Mi"}]}, "resources": {"limits": {"memory": "64Mi"}}}, Reason.LIMIT_TOO_SMALL, "112 tmpfs"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(spec: dict[str, Any], reason: Reason, text: str) -> None:

@@ -28,7 +28,7 @@ def facts(
     **desired: Any,
 ) -> Facts:
     return Facts(
-        Desired({s.key: s for s in services}, **({"policies": (), "contents": {}, "models": frozenset()} | desired)),
+        Desired({s.key: s for s in services}, **({"policies": (), "contents": {}, "models": {}} | desired)),
         Observed(pods or {}, images={"localhost/app:1": "sha256:1"}),
         Machine(allocatable, environment),
         probes or {},
@@ -155,6 +155,35 @@ def test_the_less_important_service_waits_for_memory(environment: Environment) -
     plan = decide(facts(low, high, environment=environment, allocatable=4 * GI), NOW)
     assert [a.name for a in plan.actions] == ["default.high"]
     assert ready(plan, "low") == (False, Reason.INSUFFICIENT_MEMORY)
+
+
+def test_a_more_important_service_takes_the_place_of_a_running_one_in_two_steps(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    low, high = make_service("low", **big), make_service("high", priority=10, **big)
+    first = decide(facts(low, environment=environment, allocatable=4 * GI), NOW)
+    pods = running(first, "low")
+    stops = decide(facts(low, high, environment=environment, allocatable=4 * GI, pods=pods), NOW)
+    assert actions(stops) == [("stop", "default.low", Reason.PREEMPTED)]
+    starts = decide(facts(low, high, environment=environment, allocatable=4 * GI), NOW)
+    assert [a.name for a in starts.actions] == ["default.high"]
+
+
+def test_a_peer_is_not_stopped(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    young = make_service("young", created="2026-02-01T00:00:00Z", **big)
+    first = decide(facts(young, environment=environment, allocatable=4 * GI), NOW)
+    both = facts(
+        young, make_service("old", **big), environment=environment, allocatable=4 * GI, pods=running(first, "young")
+    )
+    plan = decide(both, NOW)
+    assert (plan.actions, ready(plan, "old")) == ((), (False, Reason.INSUFFICIENT_MEMORY))
+
+
+def test_what_is_suspended_takes_no_memory(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    waits = make_service("waits", priority=10, suspend=True, **big)
+    plan = decide(facts(waits, make_service("runs", **big), environment=environment, allocatable=4 * GI), NOW)
+    assert [a.name for a in plan.actions] == ["default.runs"]
 
 
 def test_a_suspended_service_is_neither_started_nor_stopped(environment: Environment) -> None:
