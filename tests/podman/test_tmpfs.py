@@ -6,6 +6,7 @@ import pytest
 
 from tests.podman.conftest import inside, rendered, started
 from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.errors import BackendError
 from xnai_operator.plan.verify import differences
 from xnai_operator.render.environment import Environment
 
@@ -78,3 +79,36 @@ async def test_nothing_writable_in_memory_is_without_a_limit(
     sizes = {line.split()[0]: int(line.split()[1]) for line in lines}
     assert {"/tmp", "/run", "/var/tmp", "/dev/shm"} <= set(sizes)
     assert max(sizes.values()) <= 64, sizes
+
+
+async def test_a_size_is_changed_while_the_pod_runs(podman_backend: PodmanBackend, environment: Environment) -> None:
+    pods = [
+        rendered("live", environment, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
+        for size in ("2Mi", "5Mi")
+    ]
+    found = await started(podman_backend, pods[0])
+    assert inside("test.live", "sh", "-c", "echo kept >/cache/file").returncode == 0
+    await podman_backend.resize(pods[1])
+    assert differences(pods[1].tmpfs, await podman_backend.mounts(found, pods[1].tmpfs)) == []
+    assert inside("test.live", "cat", "/cache/file").stdout == "kept\n"
+    assert inside("test.live", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=4").returncode == 0
+    with pytest.raises(BackendError):
+        await podman_backend.resize(pods[0])
+    assert differences(pods[1].tmpfs, await podman_backend.mounts(found, pods[1].tmpfs)) == []
+
+
+async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    storage = {"tmpfs": [{"mountPath": "/cache", "size": "2Mi"}]}
+    found = {}
+    for name in ("full", "neighbour"):
+        pod = rendered(name, environment, storage=storage)
+        found[name] = await started(podman_backend, pod)
+    assert inside("test.full", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=4").returncode == 1
+    used = {
+        name: next(m for m in await podman_backend.mounts(each, pod.tmpfs) if m.mount_path == "/cache").used
+        for name, each in found.items()
+    }
+    assert used == {"full": 2 << 20, "neighbour": 0}
+    assert inside("test.neighbour", "ls", "/cache").stdout == ""

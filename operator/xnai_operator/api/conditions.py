@@ -19,6 +19,7 @@ class Type(StrEnum):
     ADMITTED = "Admitted"
     HEALTHY = "Healthy"
     TMPFS_ENFORCED = "TmpfsEnforced"
+    TMPFS_FULL = "TmpfsFull"
     LIMITS_ENFORCED = "LimitsEnforced"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"

@@ -185,6 +185,26 @@ def definitions() -> dict[str, dict[str, Any]]:
             {
                 "restarts": {**number, "description": "Restarts since the pod was last rendered."},
                 "retryAtSeconds": {**number, "description": "No start is tried before this time (Unix seconds)."},
+                "tmpfs": {
+                    "type": "array",
+                    "description": "The service's tmpfs mounts as observed.",
+                    "items": {
+                        "type": "object",
+                        "required": ["mountPath", "sizeBytes", "highWaterBytes"],
+                        "properties": {
+                            "mountPath": {"type": "string"},
+                            "sizeBytes": {**number, "description": "As it stands in the running container."},
+                            "highWaterBytes": {
+                                **number,
+                                "description": "The most that was ever in use, rounded up by at most an eighth.",
+                            },
+                            "recommendedBytes": {**number, "description": "By the policy's sizing, with the reason."},
+                            "recommendation": {"type": "string"},
+                        },
+                    },
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["mountPath"],
+                },
                 "memoryRequestBytes": {**number, "description": "What the service is admitted with."},
             }
         ),

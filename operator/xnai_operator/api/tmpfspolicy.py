@@ -1,9 +1,10 @@
 """TmpfsPolicy: the tmpfs mounts of the services it selects. Source of `crds/xnai.dev_tmpfspolicies.yaml`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from xnai_operator.api.quantity import Quantity
 from xnai_operator.api.types import Spec
 from xnai_operator.api.xnaiservice import TmpfsMount
 
@@ -17,6 +18,18 @@ class Selector(Spec):
     """Labels a service must have."""
 
 
+class Sizing(Spec):
+    """What is done with the most that was ever in use of a mount. `Recommend` writes a size into the service's status,
+    `Apply` also gives the mount that size, within `min` and `max`, while it runs."""
+
+    mode: Literal["Off", "Recommend", "Apply"] = "Off"
+    """What to do."""
+    min: Quantity = "1Mi"
+    """Never less."""
+    max: Quantity = "256Mi"
+    """Never more."""
+
+
 class TmpfsPolicySpec(Spec):
     """The specification. Of two policies that name one path for one service the higher `precedence` holds;
     a mount in the service itself holds over both."""
@@ -25,5 +38,7 @@ class TmpfsPolicySpec(Spec):
     """The services it holds for."""
     precedence: Annotated[int, Field(ge=0, le=1000000)] = 0
     """The higher of two policies holds where both name a path."""
+    sizing: Sizing = Sizing()
+    """Sizes by use."""
     mounts: Annotated[list[TmpfsMount], Field(min_length=1, max_length=32)]
     """The mounts."""

@@ -26,6 +26,9 @@ class Backend(Protocol):
     async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
         """The mounts at the wanted paths, read from the running container."""
 
+    async def resize(self, pod: RenderedPod) -> None:
+        """Give the tmpfs mounts of the running pod the sizes of `pod`, with what is in them."""
+
     async def usage(self, pod: ObservedPod) -> Usage:
         """Memory and tmpfs in use now."""
 

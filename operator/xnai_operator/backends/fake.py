@@ -24,6 +24,9 @@ class FakeBackend:
         self.unhealthy: set[str] = set()
         self.starts: list[str] = []
         self.stops: list[str] = []
+        self.resizes: list[str] = []
+        self.used: dict[str, int] = {}
+        """Mount path -> bytes in use."""
         self._pods: dict[str, ObservedPod] = {}
         self._volumes: set[str] = set()
         self._rendered: dict[str, RenderedPod] = {}
@@ -73,14 +76,20 @@ class FakeBackend:
                 tmpfs.mount_path,
                 "tmpfs",
                 tmpfs.size,
-                0,
+                self.used.get(tmpfs.mount_path, 0),
                 tmpfs.mode,
                 tmpfs.uid,
                 tmpfs.gid,
                 frozenset({"nosuid", "nodev"} | (set() if tmpfs.exec else {"noexec"})),
             )
-            for tmpfs in wanted
+            for tmpfs in self._rendered[pod.name].tmpfs
+            if tmpfs.mount_path in {each.mount_path for each in wanted}
         ]
+
+    async def resize(self, pod: RenderedPod) -> None:
+        """See Backend."""
+        self.resizes.append(pod.name)
+        self._rendered[pod.name] = pod
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""

@@ -91,6 +91,13 @@ def mount_tmpfs(*, path: str, size: int, mode: str, uid: int, gid: int, exec: bo
     return {}
 
 
+def resize(*, path: str, size: int) -> dict[str, Any]:
+    """Give the tmpfs mounted at `path` another size; every mount of it sees that. Below its use the kernel refuses."""
+    flags = next(mount["flags"] for mount in _mountinfo("self") if mount["path"] == path)
+    _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | (MS_NOEXEC if "noexec" in flags else 0), f"size={size}")
+    return {}
+
+
 def write_files(*, path: str, files: dict[str, str], uid: int, gid: int, secret: bool) -> dict[str, Any]:
     """A read-only tmpfs at `path` holding `files` (name -> base64), readable by the owner (a secret) or all."""
     contents = {name: base64.b64decode(text) for name, text in files.items()}
@@ -138,6 +145,8 @@ def container_mounts(*, pid: int) -> dict[str, Any]:
             | {
                 "size": space.f_blocks * space.f_frsize,
                 "used": (space.f_blocks - space.f_bfree) * space.f_frsize,
+                "inodes": space.f_files,
+                "inodes_used": space.f_files - space.f_ffree,
                 "mode": f"{status.st_mode & 0o7777:o}",
                 "uid": status.st_uid,
                 "gid": status.st_gid,
@@ -237,7 +246,18 @@ def mtu(*, pid: int) -> dict[str, Any]:
 
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     operation.__name__: operation
-    for operation in (mount_tmpfs, write_files, remove, mounts_below, container_mounts, usage, remount, probe, mtu)
+    for operation in (
+        mount_tmpfs,
+        resize,
+        write_files,
+        remove,
+        mounts_below,
+        container_mounts,
+        usage,
+        remount,
+        probe,
+        mtu,
+    )
 }
 
 

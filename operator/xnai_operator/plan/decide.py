@@ -10,11 +10,10 @@ from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
 from xnai_operator.memory.admission import Demand, Verdict, admit, demand, effective_priorities
 from xnai_operator.memory.model import ModelHeader
-from xnai_operator.plan import backoff, readiness
+from xnai_operator.plan import backoff, readiness, tmpfs
 from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
-from xnai_operator.plan.verify import differences
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
@@ -252,17 +251,14 @@ def _running(
     ]
     if not ready and not (state is not None and state.started):
         conditions.append(Condition(Type.RECONCILING, True, reason, message))
-    found = facts.mounts.get(pod.name)
+    found, action = facts.mounts.get(pod.name), None
     if found is not None:
-        faults = differences(rendered.tmpfs, found)
-        conditions.append(
-            Condition(
-                Type.TMPFS_ENFORCED,
-                not faults,
-                Reason.MOUNT_DIFFERS if faults else Reason.MOUNTS_VERIFIED,
-                "; ".join(faults) or f"{len(rendered.tmpfs)} tmpfs mounts are as wanted in the running container",
-            )
-        )
+        findings = tmpfs.look(service, rendered.tmpfs, found, facts.desired.policies)
+        conditions += findings.conditions
+        if findings.status:
+            fields = fields | {"tmpfs": findings.status}
+        if findings.resize:
+            action = Action("resize", pod.name, Reason.MOUNT_RESIZED, findings.resize, rendered)
     enforced = facts.observed.limits_enforced
     conditions.append(
         Condition(
@@ -274,7 +270,7 @@ def _running(
             else "rootless Podman on cgroup v1 applies no limits; admission still holds the sum. Boot with cgroup v2",
         )
     )
-    return _Outcome(ready, Report(tuple(conditions), fields), rendered=rendered)
+    return _Outcome(ready, Report(tuple(conditions), fields), action, rendered)
 
 
 def _orphans(facts: Facts, known: set[str]) -> list[Action]:

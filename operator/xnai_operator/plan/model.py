@@ -56,9 +56,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Action:
-    """`start` carries the pod to run (an older one of its name is replaced), `stop` only the name."""
+    """`start` carries the pod to run (an older one of its name is replaced), `stop` only the name, `resize`
+    the pod whose tmpfs sizes the running one is to get."""
 
-    kind: Literal["start", "stop"]
+    kind: Literal["start", "stop", "resize"]
     name: str
     reason: Reason
     message: str

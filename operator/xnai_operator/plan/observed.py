@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ObservedMount:
-    """A tmpfs as it stands in the running container. Sizes in bytes; `used` from statvfs."""
+    """A tmpfs as it stands in the running container. Sizes in bytes; `used` and inodes from statvfs."""
 
     mount_path: str
     filesystem: str
@@ -15,6 +15,8 @@ class ObservedMount:
     uid: int
     gid: int
     flags: frozenset[str]
+    inodes: int = 0
+    inodes_used: int = 0
 
 
 @dataclass(frozen=True)

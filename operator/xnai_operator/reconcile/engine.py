@@ -28,6 +28,9 @@ log = structlog.get_logger()
 RESYNC_SECONDS = 60.0
 """The node is looked at this often even if nobody reported a change."""
 
+MOUNT_SECONDS = 5.0
+"""How often the fill of tmpfs mounts is read: 2 ms a pod."""
+
 PROBE_TICK_SECONDS = 0.25
 """How often it is looked which probes are due."""
 
@@ -61,8 +64,9 @@ class Engine:
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
-        watcher = asyncio.create_task(self._watch_runtime())
-        prober = asyncio.create_task(self._probe_forever())
+        beside = [
+            asyncio.create_task(work()) for work in (self._watch_runtime, self._probe_forever, self._watch_mounts)
+        ]
         try:
             while True:
                 wait = RESYNC_SECONDS
@@ -84,9 +88,9 @@ class Engine:
                     await asyncio.sleep(5.0)
                     self.mark_dirty()
         finally:
-            for task in (watcher, prober):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(watcher, prober, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def one_pass(self) -> Plan:
         """One pass. Raises BackendError when the runtime cannot be observed; failed actions are reported."""
@@ -137,6 +141,10 @@ class Engine:
             if action.kind == "start":
                 assert action.pod is not None
                 await self._backend.start(action.pod)
+            elif action.kind == "resize":
+                assert action.pod is not None
+                await self._backend.resize(action.pod)
+                self._mounts = {life: found for life, found in self._mounts.items() if life[0] != action.name}
             else:
                 await self._backend.stop(action.name, action.grace_seconds)
         except BackendError as error:
@@ -151,6 +159,8 @@ class Engine:
         if body is None:
             return
         now = self._clock()
+        if action.kind == "resize" and failure is not None:
+            return  # tried again at the next pass, and said by the condition
         if failure is None:
             verb = action.kind.capitalize()
             await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=False))
@@ -189,8 +199,14 @@ class Engine:
         except ApiError as error:  # one status refused or late must not keep the others from being written
             log.warning("status not written", kind=kind, reason=error.reason.value, message=error.message)
             return
-        if stored is not None:
-            self.store.observe(stored)
+        if stored is None:
+            return
+        self.store.observe(stored)
+        before = {c["type"] for c in (body.get("status") or {}).get("conditions") or []}  # type: ignore[attr-defined]
+        for condition in report.conditions:
+            if condition.type is Type.TMPFS_FULL and condition.type.value not in before:
+                event = event_for(body, condition.reason.value, condition.message, "Watch", self._clock(), warning=True)
+                await self._record(event)
 
     async def _watch_runtime(self) -> None:
         while True:
@@ -200,6 +216,26 @@ class Engine:
             except BackendError as error:
                 log.warning("watching the runtime broke off", reason=error.reason.value, message=error.message)
             await asyncio.sleep(1.0)
+
+    async def _watch_mounts(self) -> None:
+        while True:
+            await asyncio.sleep(MOUNT_SECONDS)
+            try:
+                await self.read_mounts()
+            except BackendError as error:
+                log.warning("mounts could not be read", reason=error.reason.value, message=error.message)
+
+    async def read_mounts(self) -> None:
+        """Read how full the mounts are; ask for a pass when it is something to act on or to tell."""
+        for pod in list(self._pods.values()):
+            wanted = self._plan.rendered.get(f"{pod.namespace}.{pod.service}") if self._plan is not None else None
+            if not pod.running or wanted is None or wanted.hash != pod.hash:
+                continue
+            before = self._mounts.get(_life(pod), ())
+            found = tuple(await self._backend.mounts(pod, wanted.tmpfs))
+            self._mounts[_life(pod)] = found
+            if [_step(mount) for mount in found] != [_step(mount) for mount in before]:
+                self.mark_dirty()
 
     async def _probe_forever(self) -> None:
         running: dict[Life, asyncio.Task[None]] = {}
@@ -235,6 +271,12 @@ class Engine:
         self._probes[life] = after
         if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
             self.mark_dirty()
+
+
+def _step(mount: ObservedMount) -> tuple[object, ...]:
+    """What of a mount is worth a pass: everything but the bytes in use, of these the twentieths."""
+    twentieths = (mount.used * 20 // max(mount.size, 1), mount.inodes_used * 20 // max(mount.inodes, 1))
+    return (mount.mount_path, mount.size, mount.mode, mount.uid, mount.gid, mount.flags, *twentieths)
 
 
 def _life(pod: ObservedPod) -> Life:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from xnai_operator.api.quantity import to_bytes
@@ -19,6 +20,8 @@ from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
 
 MTU: Final = 1500
+PAGE: Final = 4096
+"""The kernel rounds the size of a tmpfs up to it."""
 FileContents = Mapping[tuple[str, str], Mapping[str, bytes]]
 """(kind, name) -> key -> bytes, of the namespace; kind is `ConfigMap` or `Secret`."""
 
@@ -61,7 +64,7 @@ def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) ->
     return TmpfsDirectory(
         source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
         mount_path=mount.mount_path,
-        size=to_bytes(mount.size),
+        size=-(-to_bytes(mount.size) // PAGE) * PAGE,
         mode=mount.mode,
         uid=uid,
         gid=gid,
@@ -155,9 +158,10 @@ def render(
         "volumes": mounts.volumes,
     }
     annotations = security.annotations(spec.security)
+    # Without the sizes of tmpfs: these are changed while the pod runs.
     digest = _digest(
         environment.key,
-        [body, annotations, [repr(d) for d in directories], [repr(v) for v in volumes], repr(network)],
+        [body, annotations, [repr(replace(d, size=0)) for d in directories], [repr(v) for v in volumes], repr(network)],
     )
     labels = {
         "app.kubernetes.io/name": service.name,

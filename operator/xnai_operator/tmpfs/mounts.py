@@ -5,8 +5,10 @@ from typing import Final
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.tmpfspolicy import Sizing
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.errors import SpecError
+from xnai_operator.tmpfs.sizing import recommended
 
 # Podman puts an unlimited tmpfs (half of RAM, exec) on these paths of a read-only container unless something is
 # mounted there (pkg/specgen/generate/storage.go addReadWriteTmpfsMounts; no switch in the YAML, seen up to 5.8).
@@ -33,6 +35,7 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsM
     """
     chosen: dict[str, TmpfsMount] = {}
     source: dict[str, tuple[int, str]] = {}
+    by: dict[str, Sizing] = {}
     own = {normal(mount.mount_path): mount for mount in service.spec.storage.tmpfs}
     for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
         for mount in policy.spec.mounts:
@@ -40,6 +43,7 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsM
             if path in own:
                 continue
             if path not in chosen:
+                by[path] = policy.spec.sizing
                 chosen[path], source[path] = mount, (policy.spec.precedence, policy.name)
             elif source[path][0] == policy.spec.precedence and chosen[path] != mount:
                 raise SpecError(
@@ -47,11 +51,30 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsM
                     f"TmpfsPolicies {source[path][1]} and {policy.name} both have precedence {policy.spec.precedence} "
                     f"and differ on {path}; give one a higher precedence or set the mount in the service",
                 )
+    chosen = {path: _sized(service, path, mount, by.get(path)) for path, mount in chosen.items()}
     chosen |= own
     if service.spec.security.read_only_root_filesystem:
         taken = set(chosen) | {normal(path) for path in other_paths(service)}
         chosen |= {mount.mount_path: mount for mount in IMPLICIT if mount.mount_path not in taken}
     return [chosen[path].model_copy(update={"mount_path": path}) for path in sorted(chosen)]
+
+
+def _sized(service: XnaiService, path: str, mount: TmpfsMount, sizing: Sizing | None) -> TmpfsMount:
+    """With `sizing: Apply` the size that the observed use asks for; what is written until there is some."""
+    if sizing is None or sizing.mode != "Apply":
+        return mount
+    marks = {entry["mountPath"]: int(entry["highWaterBytes"]) for entry in service.status.get("tmpfs", [])}
+    return mount.model_copy(update={"size": str(recommended(marks[path], sizing))}) if marks.get(path) else mount
+
+
+def sizing_of(service: XnaiService, path: str, policies: Iterable[TmpfsPolicy]) -> Sizing | None:
+    """How the mount at `path` is sized: by the policy it comes from; None when it is the service's own."""
+    if path in {normal(mount.mount_path) for mount in service.spec.storage.tmpfs}:
+        return None
+    for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
+        if path in {normal(mount.mount_path) for mount in policy.spec.mounts}:
+            return policy.spec.sizing
+    return None
 
 
 def other_paths(service: XnaiService) -> list[str]:

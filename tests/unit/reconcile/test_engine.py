@@ -106,3 +106,27 @@ async def test_an_unhealthy_service_becomes_unready_after_the_threshold(times: i
         await world.engine.probe_once()
     await world.engine.one_pass()
     assert world.condition("a")[0] == ("False" if times == 3 else "True")
+
+
+def tmpfs(size: str) -> dict[str, object]:
+    return {"storage": {"tmpfs": [{"mountPath": "/cache", "size": size}]}}
+
+
+async def test_a_changed_tmpfs_size_is_applied_without_a_restart(world: World) -> None:
+    world.apply("a", **tmpfs("1Mi"))
+    await world.settle()
+    world.apply("a", version=2, **tmpfs("2Mi"))
+    await world.settle()
+    assert (world.backend.starts, world.backend.resizes) == (["default.a"], ["default.a"])
+    assert world.condition("a", "TmpfsEnforced") == ("True", "MountsVerified")
+
+
+async def test_a_mount_that_fills_is_told_once(world: World) -> None:
+    world.apply("a", **tmpfs("1Mi"))
+    await world.settle()
+    world.backend.used["/cache"] = 1 << 20
+    for _ in range(3):
+        await world.engine.read_mounts()
+        await world.engine.one_pass()
+    assert world.condition("a", "TmpfsFull") == ("True", "TmpfsFull")
+    assert [event["reason"] for event in world.api.events if event["type"] == "Warning"] == ["TmpfsFull"]

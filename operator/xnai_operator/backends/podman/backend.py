@@ -168,9 +168,16 @@ class PodmanBackend:
                         mount["uid"],
                         mount["gid"],
                         frozenset(mount["flags"]),
+                        mount["inodes"],
+                        mount["inodes_used"],
                     )
                 )
         return found
+
+    async def resize(self, pod: RenderedPod) -> None:
+        """See Backend."""
+        for tmpfs in pod.tmpfs:
+            await self._userns.call("resize", path=tmpfs.source, size=tmpfs.size)
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
