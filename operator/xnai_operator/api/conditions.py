@@ -15,7 +15,6 @@ class Type(StrEnum):
     """Condition types."""
 
     READY = "Ready"
-    RENDERED = "Rendered"
     ADMITTED = "Admitted"
     HEALTHY = "Healthy"
     TMPFS_ENFORCED = "TmpfsEnforced"
@@ -30,7 +29,6 @@ class Reason(StrEnum):
 
     # The resource itself.
     SPEC_INVALID = "SpecInvalid"
-    FIELD_UNSUPPORTED = "FieldUnsupported"
     MOUNT_PATH_DUPLICATE = "MountPathDuplicate"
     MOUNT_PATH_NESTED = "MountPathNested"
     HOST_PORT_CONFLICT = "HostPortConflict"
@@ -40,7 +38,6 @@ class Reason(StrEnum):
     POLICY_CONFLICT = "PolicyConflict"
     NO_SERVICE_SELECTED = "NoServiceSelected"
     POLICY_APPLIED = "PolicyApplied"
-    RENDERED = "Rendered"
     # What it needs.
     IMAGE_MISSING = "ImageMissing"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
@@ -64,7 +61,6 @@ class Reason(StrEnum):
     API_UNAVAILABLE = "ApiUnavailable"
     API_REFUSED = "ApiRefused"
     OWNER_GONE = "OwnerGone"
-    STOPPED_BY_HAND = "StoppedByHand"
     LEFTOVER_REMOVED = "LeftoverRemoved"
     # What was observed.
     STARTING = "Starting"
