@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.render.environment import Environment
 
 IMAGE = "localhost/xnai-test:1"
 
+
+# The machine is shared and the checkout may be read-only: no deadline, no example database.
+settings.register_profile("project", deadline=None, database=None)
+settings.load_profile("project")
 
 MARKS = {"podman": ["podman"], "contract": [], "cluster": ["cluster"], "stack": ["podman", "cluster", "slow"]}
 
