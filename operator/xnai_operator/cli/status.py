@@ -1,11 +1,12 @@
 """`xnai status`: every service with what it asked for and what it uses now, read where it runs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from xnai_operator import setup
 from xnai_operator.api import resources
 from xnai_operator.api.resources import InvalidResourceError
-from xnai_operator.backends.base import Backend
+from xnai_operator.backends.base import Backend, ObservedPod
 from xnai_operator.cli.output import mebibytes
 from xnai_operator.cli.up import readiness
 from xnai_operator.config import Config
@@ -19,23 +20,30 @@ async def rows(config: Config, api: KubeApi) -> list[dict[str, Any]]:
     """One row a service. Sizes in bytes under `…Bytes`, and as text for the table."""
     listed = await api.get("/apis/xnai.dev/v1alpha1/xnaiservices")
     backend = setup.backend(config)
+    pods: dict[str, ObservedPod] = {}
+    failure = ""
     try:
-        return [await _row(backend, body) for body in (listed or {}).get("items", [])]
+        try:
+            pods = (await backend.observe()).pods
+        except BackendError as error:
+            failure = error.message
+        return [await _row(backend, pods, failure, body) for body in (listed or {}).get("items", [])]
     finally:
         await backend.close()
 
 
-async def _row(backend: Backend, body: dict[str, Any]) -> dict[str, Any]:
+async def _row(backend: Backend, pods: Mapping[str, ObservedPod], failure: str, body: dict[str, Any]) -> dict[str, Any]:
     metadata = body["metadata"]
     ready, text = readiness(body)
     used = tmpfs_used = tmpfs_size = None
-    try:
-        pod = (await backend.observe()).pods.get(f"{metadata['namespace']}.{metadata['name']}")
-        if pod is not None and pod.running:
+    text = failure or text
+    pod = pods.get(f"{metadata['namespace']}.{metadata['name']}")
+    if pod is not None and pod.running:
+        try:
             usage = await backend.usage(pod)
             used, tmpfs_used, tmpfs_size = usage.memory, usage.tmpfs_used, usage.tmpfs_size
-    except BackendError as error:
-        text = error.message
+        except BackendError as error:  # it ended a moment ago
+            text = error.message
     asked = (body.get("status") or {}).get("memoryRequestBytes")
     return {
         "namespace": metadata["namespace"],
