@@ -19,6 +19,9 @@ from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged, selects
 
+HELD = 1 << 31
+"""A priority above every one a resource can have."""
+
 
 @dataclass(frozen=True)
 class _Outcome:
@@ -41,6 +44,10 @@ def decide(facts: Facts, now: float) -> Plan:
     for service in ordered(services):
         if service.key in conflicts:
             outcomes[service.key] = _refused(conflicts[service.key].reason, conflicts[service.key].message)
+            continue
+        stopped = _preempted(facts, service, verdicts.get(service.key))
+        if stopped is not None:
+            outcomes[service.key] = stopped
             continue
         fault = preflight.first_violation(_input(facts, service, mounts[service.key]))
         if fault is not None:
@@ -81,7 +88,9 @@ def _demands(facts: Facts, mounts: dict[str, list[TmpfsMount]]) -> dict[str, Dem
         inference = service.spec.inference
         header = facts.desired.models.get(inference.model.file) if inference is not None else None
         model = header if isinstance(header, ModelHeader) else None
-        demands[key] = demand(service, merged_mounts, model, priority=priorities[key], running=running)
+        # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
+        priority = HELD if service.spec.suspend else priorities[key]
+        demands[key] = demand(service, merged_mounts, model, priority=priority, running=running)
     return demands
 
 
@@ -165,11 +174,6 @@ def _service(
         ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
         conditions = (Condition(Type.READY, ready, Reason.SUSPENDED, message), admitted)
         return _Outcome(ready, Report(conditions, fields), rendered=rendered)
-    if not verdict.admitted and pod is not None and pod.running:
-        message = f"stopped for more important services: {verdict.message}"
-        waiting = _waiting(Reason.PREEMPTED, message, admitted, **fields)
-        stop = Action("stop", pod.name, Reason.PREEMPTED, message, grace_seconds=_grace(service))
-        return replace(waiting, action=stop, rendered=rendered)
     image = preflight.image_id(facts.observed.images, service.spec.image)
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
@@ -182,6 +186,17 @@ def _service(
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
     return _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
+
+
+def _preempted(facts: Facts, service: XnaiService, verdict: Verdict | None) -> _Outcome | None:
+    """A running pod whose memory more important services need; None when it may stay."""
+    pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
+    if verdict is None or verdict.admitted or service.spec.suspend or pod is None or not pod.running:
+        return None
+    message = f"stopped for more important services: {verdict.message}"
+    admitted = Condition(Type.ADMITTED, False, Reason.INSUFFICIENT_MEMORY, verdict.message)
+    stop = Action("stop", pod.name, Reason.PREEMPTED, message, grace_seconds=_grace(service))
+    return replace(_waiting(Reason.PREEMPTED, message, admitted), action=stop)
 
 
 def _grace(service: XnaiService) -> int:

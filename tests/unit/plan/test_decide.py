@@ -186,6 +186,28 @@ def test_what_is_suspended_takes_no_memory(environment: Environment) -> None:
     assert [a.name for a in plan.actions] == ["default.runs"]
 
 
+def test_what_runs_suspended_keeps_its_memory(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    first = decide(facts(make_service("held", **big), environment=environment, allocatable=4 * GI), NOW)
+    held, high = make_service("held", suspend=True, **big), make_service("high", priority=10, **big)
+    plan = decide(facts(held, high, environment=environment, allocatable=4 * GI, pods=running(first, "held")), NOW)
+    assert (plan.actions, ready(plan, "high")) == ((), (False, Reason.INSUFFICIENT_MEMORY))
+
+
+def test_a_running_service_with_a_fault_gives_way_too(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    first = decide(facts(make_service("low", **big), environment=environment, allocatable=4 * GI), NOW)
+    low = make_service("low", image="localhost/gone:1", **big)
+    both = facts(
+        low,
+        make_service("high", priority=10, **big),
+        environment=environment,
+        allocatable=4 * GI,
+        pods=running(first, "low"),
+    )
+    assert actions(decide(both, NOW)) == [("stop", "default.low", Reason.PREEMPTED)]
+
+
 def test_a_suspended_service_is_neither_started_nor_stopped(environment: Environment) -> None:
     plan = decide(facts(make_service(suspend=True), environment=environment), NOW)
     assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SUSPENDED))
