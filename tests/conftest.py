@@ -23,7 +23,13 @@ IMAGE = "localhost/xnai-test:1"
 settings.register_profile("project", deadline=None, database=None)
 settings.load_profile("project")
 
-MARKS = {"podman": ["podman"], "contract": [], "cluster": ["cluster"], "stack": ["podman", "cluster", "slow"]}
+MARKS = {
+    "podman": ["podman"],
+    "contract": [],
+    "services": [],
+    "cluster": ["cluster"],
+    "stack": ["podman", "cluster", "slow"],
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
