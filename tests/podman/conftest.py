@@ -17,6 +17,7 @@ def rendered(
     environment: Environment,
     contents: FileContents | None = None,
     namespace: str = "test",
+    on_disk: frozenset[str] = frozenset(),
     **spec: Any,
 ) -> RenderedPod:
     service = resources.service(
@@ -30,7 +31,7 @@ def rendered(
             },
         }
     )
-    return render(service, merged(service, ()), contents or {}, environment)
+    return render(service, merged(service, ()), contents or {}, environment, on_disk)
 
 
 async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:

@@ -112,3 +112,14 @@ async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
     }
     assert used == {"full": 2 << 20, "neighbour": 0}
     assert inside("test.neighbour", "ls", "/cache").stdout == ""
+
+
+async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    storage = {"tmpfs": [{"mountPath": "/app/.cache", "size": "1Mi"}]}
+    pod = rendered("disk", environment, on_disk=frozenset({"/app/.cache"}), storage=storage)
+    found = await started(podman_backend, pod)
+    assert found.on_disk
+    assert inside(pod.name, "dd", "if=/dev/zero", "of=/app/.cache/big", "bs=1M", "count=4").returncode == 0
+    assert "/app/.cache" not in {mount.mount_path for mount in await podman_backend.mounts(found, pod.tmpfs)}

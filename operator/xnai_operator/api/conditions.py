@@ -46,6 +46,8 @@ class Reason(StrEnum):
     MODEL_INVALID = "ModelInvalid"
     VOLUME_MISSING = "VolumeMissing"
     INSUFFICIENT_MEMORY = "InsufficientMemory"
+    TMPFS_BUDGET_EXCEEDED = "TmpfsBudgetExceeded"
+    TMPFS_ON_DISK = "TmpfsOnDisk"
     FITS = "Fits"
     DEPENDENCY_NOT_READY = "DependencyNotReady"
     # What happens to it.

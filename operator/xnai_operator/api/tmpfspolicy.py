@@ -38,6 +38,11 @@ class TmpfsPolicySpec(Spec):
     """The services it holds for."""
     precedence: Annotated[int, Field(ge=0, le=1000000)] = 0
     """The higher of two policies holds where both name a path."""
+    budget: Quantity | None = None
+    """The most that the mounts of this policy may take over all services it holds for; not set, no bound of its own."""
+    fallback: Literal["Deny", "Volume"] = "Deny"
+    """When memory or budget does not suffice: `Deny`, the service waits; `Volume`, its mounts of this policy are on
+    disk until the next start that finds room."""
     sizing: Sizing = Sizing()
     """Sizes by use."""
     mounts: Annotated[list[TmpfsMount], Field(min_length=1, max_length=32)]

@@ -51,7 +51,16 @@ class FakeBackend:
         self._volumes |= {volume.name for volume in pod.volumes}
         pid = next(self._pids)
         self._pods[pod.name] = ObservedPod(
-            pod.name, pod.namespace, pod.service, pod.uid, pod.hash, True, pid, float(pid), image_id=image
+            pod.name,
+            pod.namespace,
+            pod.service,
+            pod.uid,
+            pod.hash,
+            True,
+            pid,
+            float(pid),
+            image_id=image,
+            on_disk=names.LABEL_FALLBACK in pod.document["metadata"]["labels"],
         )
         self._rendered[pod.name] = pod
         self.starts.append(pod.name)

@@ -17,7 +17,8 @@ DEFAULT_REQUEST = 64 * MI
 @dataclass(frozen=True)
 class Demand:
     """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `mapped` the
-    weights it maps from `model_file`, which are in memory once however many services map them."""
+    weights it maps from `model_file`, which are in memory once however many services map them,
+    `spillable` the part of `tmpfs` that may be on disk instead."""
 
     key: str
     priority: int
@@ -27,6 +28,7 @@ class Demand:
     running: bool = False
     mapped: int = 0
     model_file: str = ""
+    spillable: int = 0
 
     @property
     def total(self) -> int:
@@ -36,10 +38,11 @@ class Demand:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`admitted`, and the sum as a sentence."""
+    """`admitted`, and the sum as a sentence. `on_disk`: without the tmpfs that may be on disk."""
 
     admitted: bool
     message: str
+    on_disk: bool = False
 
 
 def load(service: XnaiService) -> Load:
@@ -62,6 +65,7 @@ def demand(
     *,
     priority: int | None = None,
     running: bool = False,
+    spillable: int = 0,
 ) -> Demand:
     """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else a
     default. `priority` is the effective one, when it is not the service's own."""
@@ -78,7 +82,7 @@ def demand(
     else:
         request = DEFAULT_REQUEST
     own = service.spec.priority if priority is None else priority
-    return Demand(service.key, own, service.created, request, sizes, running, mapped, file)
+    return Demand(service.key, own, service.created, request, sizes, running, mapped, file, spillable)
 
 
 def effective_priorities(services: Mapping[str, XnaiService]) -> dict[str, int]:
@@ -122,6 +126,12 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             if item.model_file:
                 files.add(item.model_file)
             verdicts[item.key] = Verdict(True, f"needs {total}; {rest}")
+        elif item.spillable and used + needs - item.spillable <= allocatable:
+            used += needs - item.spillable
+            if item.model_file:
+                files.add(item.model_file)
+            disk = f"{_mib(item.spillable)} of its tmpfs are on disk instead"
+            verdicts[item.key] = Verdict(True, f"needs {total}; {rest}; {disk}", on_disk=True)
         else:
             short = _mib(used + needs - allocatable)
             verdicts[item.key] = Verdict(

@@ -8,19 +8,17 @@ from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
-from xnai_operator.memory.admission import Demand, Verdict, admit, demand, effective_priorities
-from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.admission import Verdict, admit
 from xnai_operator.plan import backoff, readiness, tmpfs
 from xnai_operator.plan.model import Action, Facts, Plan, Report
+from xnai_operator.plan.needs import Needs, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
+from xnai_operator.tmpfs.fallback import may_be_on_disk
 from xnai_operator.tmpfs.mounts import merged, selects
-
-HELD = 1 << 31
-"""A priority above every one a resource can have."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ def decide(facts: Facts, now: float) -> Plan:
     """One pass. `now` in seconds since the epoch."""
     services = facts.desired.services
     mounts, conflicts = _merged_mounts(facts)
-    demands = _demands(facts, mounts)
-    verdicts = admit(demands.values(), facts.machine.allocatable)
+    wanted = needs(facts, mounts)
+    verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
         if service.key in conflicts:
@@ -49,12 +47,15 @@ def decide(facts: Facts, now: float) -> Plan:
         if stopped is not None:
             outcomes[service.key] = stopped
             continue
+        if service.key in wanted.exceeded:
+            outcomes[service.key] = _violated(facts, service, wanted.exceeded[service.key])
+            continue
         fault = preflight.first_violation(_input(facts, service, mounts[service.key]))
         if fault is not None:
             outcomes[service.key] = _violated(facts, service, fault)
             continue
         outcomes[service.key] = _service(
-            facts, service, mounts[service.key], demands.get(service.key), verdicts.get(service.key), outcomes, now
+            facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now
         )
     reports = {key: outcome.report for key, outcome in outcomes.items()}
     policies = {policy.key: _policy(facts, policy) for policy in facts.desired.policies}
@@ -73,25 +74,6 @@ def decide(facts: Facts, now: float) -> Plan:
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
     )
-
-
-def _demands(facts: Facts, mounts: dict[str, list[TmpfsMount]]) -> dict[str, Demand]:
-    """What counts: services that run, and those that are to run."""
-    priorities = effective_priorities(facts.desired.services)
-    demands = {}
-    for key, merged_mounts in mounts.items():
-        service = facts.desired.services[key]
-        pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
-        running = pod is not None and pod.running
-        if service.spec.suspend and not running:
-            continue
-        inference = service.spec.inference
-        header = facts.desired.models.get(inference.model.file) if inference is not None else None
-        model = header if isinstance(header, ModelHeader) else None
-        # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
-        priority = HELD if service.spec.suspend else priorities[key]
-        demands[key] = demand(service, merged_mounts, model, priority=priority, running=running)
-    return demands
 
 
 def _merged_mounts(facts: Facts) -> tuple[dict[str, list[TmpfsMount]], dict[str, SpecError]]:
@@ -148,14 +130,17 @@ def _service(
     facts: Facts,
     service: XnaiService,
     mounts: list[TmpfsMount],
-    need: Demand | None,
+    wanted: Needs,
     verdict: Verdict | None,
     outcomes: dict[str, _Outcome],
     now: float,
 ) -> _Outcome:
     """A service in which nothing is wrong."""
     contents = facts.desired.contents.get(service.namespace, {})
-    rendered = render(service, mounts, contents, facts.machine.environment)
+    on_disk, need = wanted.on_disk.get(service.key, frozenset()), wanted.demands.get(service.key)
+    if verdict is not None and verdict.on_disk:
+        on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
+    rendered = render(service, mounts, contents, facts.machine.environment, on_disk)
     pod = facts.observed.pods.get(rendered.name)
     fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
     if need is None or verdict is None:  # suspended and not running
@@ -177,7 +162,7 @@ def _service(
     image = preflight.image_id(facts.observed.images, service.spec.image)
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
-        return _running(facts, service, rendered, pod, admitted, fields)
+        return _running(facts, service, rendered, pod, admitted, fields, on_disk)
     if not verdict.admitted:
         waiting = _waiting(Reason.INSUFFICIENT_MEMORY, verdict.message, admitted, **fields)
         return replace(waiting, rendered=rendered)
@@ -246,6 +231,7 @@ def _running(
     pod: ObservedPod,
     admitted: Condition,
     fields: dict[str, Any],
+    on_disk: frozenset[str],
 ) -> _Outcome:
     """The pod runs as rendered: say how it is."""
     state = facts.probes.get(pod.name)
@@ -268,7 +254,7 @@ def _running(
         conditions.append(Condition(Type.RECONCILING, True, reason, message))
     found, action = facts.mounts.get(pod.name), None
     if found is not None:
-        findings = tmpfs.look(service, rendered.tmpfs, found, facts.desired.policies)
+        findings = tmpfs.look(service, rendered.tmpfs, found, facts.desired.policies, on_disk)
         conditions += findings.conditions
         if findings.status:
             fields = fields | {"tmpfs": findings.status}

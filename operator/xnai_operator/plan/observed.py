@@ -32,7 +32,8 @@ class Usage:
 @dataclass(frozen=True)
 class ObservedPod:
     """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
-    `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run."""
+    `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run. `on_disk`: tmpfs mounts fell
+    back to volumes when it was started."""
 
     name: str
     namespace: str
@@ -47,6 +48,7 @@ class ObservedPod:
     oom_killed: bool = False
     image_id: str = ""
     memory_limit: int = 0
+    on_disk: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.tmpfspolicy import Sizing
 from xnai_operator.plan.observed import ObservedMount
 from xnai_operator.plan.verify import differences
 from xnai_operator.render.pod import TmpfsDirectory
-from xnai_operator.tmpfs.mounts import sizing_of
+from xnai_operator.tmpfs.mounts import policy_of
 from xnai_operator.tmpfs.sizing import FULL, high_water, recommended
 
 
@@ -27,8 +28,10 @@ def look(
     wanted: tuple[TmpfsDirectory, ...],
     found: tuple[ObservedMount, ...],
     policies: Iterable[TmpfsPolicy],
+    on_disk: Iterable[str] = (),
 ) -> Findings:
     """Sizes that can be changed are; a mount is never made smaller than what is in it."""
+    on_disk = sorted(on_disk)
     have = {mount.mount_path: mount for mount in found}
     other = [w for w in wanted if w.mount_path in have and have[w.mount_path].size != w.size]
     blocked = [w for w in other if have[w.mount_path].used > w.size]
@@ -37,7 +40,16 @@ def look(
         f"{w.mount_path} cannot shrink to {w.size} bytes: {have[w.mount_path].used - w.size} bytes are in the way"
         for w in blocked
     ]
-    reason = Reason.TMPFS_IN_USE if blocked else Reason.MOUNT_DIFFERS if faults else Reason.MOUNTS_VERIFIED
+    faults += [f"{path} is on disk: the memory did not suffice when the pod was started" for path in on_disk]
+    reason = (
+        Reason.TMPFS_ON_DISK
+        if on_disk
+        else Reason.TMPFS_IN_USE
+        if blocked
+        else Reason.MOUNT_DIFFERS
+        if faults
+        else Reason.MOUNTS_VERIFIED
+    )
     # One that is in the way holds back the others: the pod gets all of its sizes or none.
     resize = "" if blocked else ", ".join(f"{w.mount_path} {have[w.mount_path].size} -> {w.size}" for w in other)
     said = "; ".join(faults) or f"{len(wanted)} tmpfs mounts are as wanted in the running container"
@@ -72,8 +84,9 @@ def _status(
             continue
         mark = high_water(int(before.get(path, {}).get("highWaterBytes", 0)), have[path].used)
         entry: dict[str, Any] = {"mountPath": path, "sizeBytes": have[path].size, "highWaterBytes": mark}
-        sizing = sizing_of(service, path, policies)
-        if sizing is not None and sizing.mode != "Off" and mark:
+        policy = policy_of(service, path, policies)
+        sizing = policy.spec.sizing if policy is not None else Sizing()
+        if sizing.mode != "Off" and mark:
             entry["recommendedBytes"] = recommended(mark, sizing)
             entry["recommendation"] = f"1.5 x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
         entries.append(entry)

@@ -53,6 +53,11 @@ def _digest(key: bytes, value: object) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
+def _thing(path: str) -> str:
+    """A path as part of a name, as RFC 6901 writes it: no two paths collide."""
+    return path.strip("/").replace("~", "~0").replace("/", "~1")
+
+
 def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
     own = service.spec.security
     uid, gid = security.outside(
@@ -60,7 +65,7 @@ def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) ->
         own.run_as_user if mount.owner is None else mount.owner,
         own.run_as_group if mount.group is None else mount.group,
     )
-    thing = mount.mount_path.strip("/").replace("~", "~0").replace("/", "~1")  # as RFC 6901 does: no two paths collide
+    thing = _thing(mount.mount_path)
     return TmpfsDirectory(
         source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
         mount_path=mount.mount_path,
@@ -108,13 +113,17 @@ def _resources(service: XnaiService) -> dict[str, Any]:
 
 
 def render(
-    service: XnaiService, tmpfs: list[TmpfsMount], contents: FileContents, environment: Environment
+    service: XnaiService,
+    tmpfs: list[TmpfsMount],
+    contents: FileContents,
+    environment: Environment,
+    on_disk: frozenset[str] = frozenset(),
 ) -> RenderedPod:
-    """The service as a pod. `tmpfs` are its merged mounts; `contents` holds what its config and secrets name
-    (checked before: a missing one is a KeyError here)."""
+    """The service as a pod. `tmpfs` are its merged mounts, `on_disk` the paths of those that fall back to volumes;
+    `contents` holds what its config and secrets name (checked before: a missing one is a KeyError here)."""
     spec = service.spec
     mounts = _Mounts()
-    directories = tuple(_tmpfs(service, mount, environment) for mount in tmpfs)
+    directories = tuple(_tmpfs(service, mount, environment) for mount in tmpfs if mount.mount_path not in on_disk)
     for directory in directories:
         mounts.host_path(directory.source, directory.mount_path, read_only=False)
     sources = [("ConfigMap", c) for c in spec.storage.config] + [("Secret", s) for s in spec.storage.secrets]
@@ -127,6 +136,10 @@ def render(
         name = names.volume(service.namespace, volume.service or service.name, volume.name)
         volumes.append(PersistentVolume(name, owned))
         mounts.claim(name, volume.mount_path, read_only=volume.read_only, owned=owned and not volume.read_only)
+    for mount_path in sorted(on_disk):
+        name = names.volume(service.namespace, service.name, f"tmpfs-{_thing(mount_path)}".replace("~", "_"))
+        volumes.append(PersistentVolume(name, owned=True))
+        mounts.claim(name, mount_path, read_only=False, owned=True)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
     model = None
@@ -173,6 +186,8 @@ def render(
         names.LABEL_UID: service.uid,
         names.LABEL_HASH: digest,
     }
+    if on_disk:
+        labels[names.LABEL_FALLBACK] = "true"
     metadata: dict[str, Any] = {"name": names.pod(service.namespace, service.name), "labels": labels}
     if annotations:
         metadata["annotations"] = annotations

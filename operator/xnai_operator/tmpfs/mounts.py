@@ -67,13 +67,13 @@ def _sized(service: XnaiService, path: str, mount: TmpfsMount, sizing: Sizing | 
     return mount.model_copy(update={"size": str(recommended(marks[path], sizing))}) if marks.get(path) else mount
 
 
-def sizing_of(service: XnaiService, path: str, policies: Iterable[TmpfsPolicy]) -> Sizing | None:
-    """How the mount at `path` is sized: by the policy it comes from; None when it is the service's own."""
+def policy_of(service: XnaiService, path: str, policies: Iterable[TmpfsPolicy]) -> TmpfsPolicy | None:
+    """The policy the mount at `path` comes from; None when it is the service's own, or one nobody asked for."""
     if path in {normal(mount.mount_path) for mount in service.spec.storage.tmpfs}:
         return None
     for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
         if path in {normal(mount.mount_path) for mount in policy.spec.mounts}:
-            return policy.spec.sizing
+            return policy
     return None
 
 

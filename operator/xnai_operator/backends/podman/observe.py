@@ -83,6 +83,7 @@ def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
         "service": labels.get(names.LABEL_SERVICE, ""),
         "uid": labels.get(names.LABEL_UID, ""),
         "hash": labels.get(names.LABEL_HASH, ""),
+        "on_disk": names.LABEL_FALLBACK in labels,
     }
     if container is None:
         return ObservedPod(**known, running=False)

@@ -1,0 +1,65 @@
+"""What the services need of the node's memory, and which of their tmpfs mounts are on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.api.quantity import to_bytes
+from xnai_operator.api.xnaiservice import TmpfsMount
+from xnai_operator.checks.preflight import Violation
+from xnai_operator.memory.admission import Demand, demand, effective_priorities
+from xnai_operator.memory.model import ModelHeader
+from xnai_operator.plan.model import Facts
+from xnai_operator.render import names
+from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
+
+HELD: Final = 1 << 31
+"""A priority above every one a resource can have."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """By the service's key. `exceeded`: the budget of a policy does not hold its mounts. `on_disk`: paths that are on
+    disk whatever the memory, for a budget, or because going back would lose what the running pod has there."""
+
+    demands: Mapping[str, Demand]
+    exceeded: Mapping[str, Violation]
+    on_disk: Mapping[str, frozenset[str]]
+
+
+def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
+    """What counts: services that run, and those that are to run."""
+    policies = facts.desired.policies
+    priorities = effective_priorities(facts.desired.services)
+    budgets = Budgets()
+    demands: dict[str, Demand] = {}
+    exceeded: dict[str, Violation] = {}
+    on_disk: dict[str, frozenset[str]] = {}
+    for key in sorted(mounts, key=lambda k: (-priorities[k], facts.desired.services[k].created, k)):
+        service, merged_mounts = facts.desired.services[key], mounts[key]
+        pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
+        running = pod is not None and pod.running
+        if service.spec.suspend and not running:
+            continue
+        may = may_be_on_disk(service, merged_mounts, policies)
+        stays = may if pod is not None and pod.running and pod.on_disk else frozenset[str]()
+        short = budgets.exceeded(service, merged_mounts, policies, stays)
+        if short is not None:
+            policy, message = short
+            if policy.spec.fallback == "Deny":
+                exceeded[key] = Violation(Reason.TMPFS_BUDGET_EXCEEDED, message, permanent=False)
+                if not running:
+                    continue
+            else:
+                stays = may
+        on_disk[key] = stays
+        in_memory = [mount for mount in merged_mounts if mount.mount_path not in stays]
+        spillable = sum(to_bytes(mount.size) for mount in in_memory if mount.mount_path in may)
+        inference = service.spec.inference
+        header = facts.desired.models.get(inference.model.file) if inference is not None else None
+        model = header if isinstance(header, ModelHeader) else None
+        # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
+        priority = HELD if service.spec.suspend else priorities[key]
+        demands[key] = demand(service, in_memory, model, priority=priority, running=running, spillable=spillable)
+    return Needs(demands, exceeded, on_disk)

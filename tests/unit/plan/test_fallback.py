@@ -1,0 +1,104 @@
+"""Mounts that are on disk because memory or a budget does not suffice."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import make_service
+from tests.unit.plan.test_decide import GI, NOW, actions, facts, ready, running
+from xnai_operator.api import resources
+from xnai_operator.api.conditions import Reason, Type
+from xnai_operator.api.resources import TmpfsPolicy
+from xnai_operator.plan.decide import decide
+from xnai_operator.plan.model import Plan
+from xnai_operator.render.environment import Environment
+
+MI = 1 << 20
+IMPLICIT = 48 * MI
+"""/tmp, /run and /var/tmp, which nobody asked for."""
+
+
+def policy(**spec: Any) -> TmpfsPolicy:
+    spec = {"mounts": [{"mountPath": "/cache", "size": "1Gi"}], **spec}
+    return resources.policy({"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
+
+
+def on_disk(plan: Plan, name: str) -> list[str]:
+    rendered = plan.rendered.get(f"default.{name}")
+    return [] if rendered is None else [volume.name for volume in rendered.volumes]
+
+
+SMALL = {"resources": {"requests": {"memory": "1Gi"}}}
+
+
+@pytest.mark.parametrize(
+    ("fallback", "room", "started", "disk"),
+    [
+        ("Deny", 3 * GI, True, []),
+        ("Deny", 2 * GI, False, []),
+        ("Volume", 3 * GI, True, []),
+        ("Volume", 2 * GI, True, ["default.redis.tmpfs-cache"]),
+        ("Volume", GI, False, []),
+    ],
+)
+def test_without_room_the_policy_says_what_happens(
+    fallback: str, room: int, started: bool, disk: list[str], environment: Environment
+) -> None:
+    given = facts(
+        make_service(**SMALL), environment=environment, allocatable=room, policies=(policy(fallback=fallback),)
+    )
+    plan = decide(given, NOW)
+    assert (bool(plan.actions), on_disk(plan, "redis")) == (started, disk)
+
+
+def test_the_condition_says_that_it_is_on_disk(environment: Environment) -> None:
+    given = facts(
+        make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=(policy(fallback="Volume"),)
+    )
+    pods = running(decide(given, NOW), "redis", on_disk=True)
+    plan = decide(replace(given, observed=replace(given.observed, pods=pods), mounts={"default.redis": ()}), NOW)
+    found = next(c for c in plan.services["default.redis"].conditions if c.type is Type.TMPFS_ENFORCED)
+    assert (found.status, found.reason, "/cache is on disk" in found.message) == (False, Reason.TMPFS_ON_DISK, True)
+
+
+@pytest.mark.parametrize(("ended", "disk"), [(False, ["default.redis.tmpfs-cache"]), (True, [])])
+def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
+    ended: bool, disk: list[str], environment: Environment
+) -> None:
+    policies = (policy(fallback="Volume"),)
+    tight = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
+    pods = running(tight, "redis", on_disk=True, running=not ended, finished_at=NOW - 5 if ended else 0.0)
+    roomy = facts(make_service(**SMALL), environment=environment, allocatable=8 * GI, policies=policies, pods=pods)
+    plan = decide(roomy, NOW)
+    assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)
+
+
+def test_a_budget_is_shared_by_importance(environment: Environment) -> None:
+    low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
+    plan = decide(facts(low, high, environment=environment, policies=(policy(budget="1Gi"),)), NOW)
+    assert actions(plan) == [("start", "default.high", Reason.POD_MISSING)]
+    assert ready(plan, "low") == (False, Reason.TMPFS_BUDGET_EXCEEDED)
+    message = plan.services["default.low"].conditions[0].message
+    assert "take 1024 MiB, others 1024 MiB of the budget of 1Gi" in message
+
+
+def test_over_the_budget_the_mounts_may_be_on_disk(environment: Environment) -> None:
+    low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
+    given = facts(low, high, environment=environment, policies=(policy(budget="1Gi", fallback="Volume"),))
+    plan = decide(given, NOW)
+    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], ["default.low.tmpfs-cache"])
+
+
+def test_a_mount_of_the_service_itself_never_falls_back(environment: Environment) -> None:
+    service = make_service(storage={"tmpfs": [{"mountPath": "/cache", "size": "1Gi"}]}, **SMALL)
+    given = facts(service, environment=environment, allocatable=2 * GI, policies=(policy(fallback="Volume"),))
+    assert decide(given, NOW).actions == ()
+
+
+def test_the_more_important_stays_in_memory(environment: Environment) -> None:
+    low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
+    room = 3 * GI + 2 * IMPLICIT
+    given = facts(low, high, environment=environment, allocatable=room, policies=(policy(fallback="Volume"),))
+    plan = decide(given, NOW)
+    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], ["default.low.tmpfs-cache"])
