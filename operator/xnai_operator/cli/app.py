@@ -231,8 +231,10 @@ def size_command(
     load = Load(ctx, parallel, kv_type.value, flash_attention, device="vulkan" if device == "vulkan" else "cpu")
     try:
         told = size.report(config, size.read(model, config.models), load)
-    except (GgufError, OSError) as error:
+    except GgufError as error:
         fail(f"{model}: {error}", Exit.USAGE)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; name a file, an address, or a file in {config.models}", Exit.USAGE)
     if output is not Format.TABLE:
         show([told], (), output)
     else:
@@ -292,7 +294,7 @@ def main() -> None:
     """The entry point."""
     hand_over(sys.argv[1:])
     try:
-        app()
+        app(prog_name="xnai")
     except KeyboardInterrupt:
         err.print("interrupted; run the command again to go on")
         sys.exit(130)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 # Not a terminal: no wrapping, so that a line stays a line for grep and awk.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 240)
 
 
 class Exit(IntEnum):
