@@ -24,6 +24,8 @@ class FakeBackend:
         self.unhealthy: set[str] = set()
         self.starts: list[str] = []
         self.stops: list[str] = []
+        self.hold: asyncio.Event | None = None
+        """Stops wait for it."""
         self.resizes: list[str] = []
         self.used: dict[str, int] = {}
         """Mount path -> bytes in use."""
@@ -68,6 +70,8 @@ class FakeBackend:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
+        if self.hold is not None:
+            await self.hold.wait()
         self._pods.pop(name, None)
         self.stops.append(name)
         await self._changed()

@@ -26,7 +26,7 @@ class _Outcome:
     """What was decided for one service. `ready` is what its dependants wait for."""
 
     ready: bool
-    report: Report
+    report: Report | None
     action: Action | None = None
     rendered: RenderedPod | None = None
     wake_at: float | None = None
@@ -40,6 +40,9 @@ def decide(facts: Facts, now: float) -> Plan:
     verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
+        if names.pod(service.namespace, service.name) in facts.busy:
+            outcomes[service.key] = _Outcome(False, None)  # what comes of it is said when it is over
+            continue
         if service.key in conflicts:
             outcomes[service.key] = _refused(conflicts[service.key].reason, conflicts[service.key].message)
             continue
@@ -57,14 +60,20 @@ def decide(facts: Facts, now: float) -> Plan:
         outcomes[service.key] = _service(
             facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now
         )
-    reports = {key: outcome.report for key, outcome in outcomes.items()}
+    reports: dict[str, Report] = {
+        key: outcome.report for key, outcome in outcomes.items() if outcome.report is not None
+    }
     policies = {policy.key: _policy(facts, policy) for policy in facts.desired.policies}
     for invalid in facts.desired.invalid:
         refused = _refused(Reason.SPEC_INVALID, invalid.message).report
+        assert refused is not None
         (reports if invalid.kind == "XnaiService" else policies)[invalid.key] = refused
     wakes = [outcome.wake_at for outcome in outcomes.values() if outcome.wake_at is not None]
-    actions = [*_orphans(facts, set(reports)), *(o.action for o in outcomes.values() if o.action is not None)]
-    if any(action.reason is Reason.PREEMPTED for action in actions):
+    actions = [
+        *_orphans(facts, set(outcomes) | set(reports)),
+        *(o.action for o in outcomes.values() if o.action is not None),
+    ]
+    if any(_preempted(facts, service, verdicts.get(key)) is not None for key, service in services.items()):
         # First the memory is given back; the pass after this one starts what it is for.
         actions = [action for action in actions if action.kind == "stop"]
     return Plan(

@@ -45,13 +45,15 @@ class Machine:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that `decide` looks at. `probes` and `mounts` by pod name, for the container running now."""
+    """All that `decide` looks at. `probes` and `mounts` by pod name, for the container running now; `busy`: pods on
+    which an action of an earlier pass is under way."""
 
     desired: Desired
     observed: Observed
     machine: Machine
     probes: Mapping[str, ProbeState]
     mounts: Mapping[str, tuple[ObservedMount, ...]]
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Engine:
         self._dirty.set()
         self._probes: dict[Life, readiness.ProbeState] = {}
         self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
+        self._acting: dict[str, asyncio.Task[None]] = {}
         self._swept_at = 0.0
         self._models = ModelFolder(Path(machine.environment.models_dir))
         self._plan: Plan | None = None
@@ -88,9 +89,10 @@ class Engine:
                     await asyncio.sleep(5.0)
                     self.mark_dirty()
         finally:
-            for task in beside:
+            acting = list(self._acting.values())
+            for task in [*beside, *acting]:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*beside, *acting, return_exceptions=True)
 
     async def one_pass(self) -> Plan:
         """One pass. Raises BackendError when the runtime cannot be observed; failed actions are reported."""
@@ -100,12 +102,19 @@ class Engine:
         self._pods = facts.observed.pods
         # What is said and what is done go side by side: a pod need not wait for a status to be written.
         reported = asyncio.create_task(self._report(plan))
-        await asyncio.gather(reported, *(self._act(action, reported) for action in plan.actions))
-        if plan.actions:
-            self.mark_dirty()
-        else:
+        for action in plan.actions:
+            # A stop takes as long as its grace: no pass waits for it, and a pod has one action at a time.
+            if action.name not in self._acting:
+                self._acting[action.name] = asyncio.create_task(self._act(action, reported))
+        await reported
+        if not self._acting:
             await self._sweep(facts)
         return plan
+
+    async def finished(self) -> None:
+        """Until no action is under way."""
+        while self._acting:
+            await asyncio.gather(*self._acting.values())
 
     async def _sweep(self, facts: Facts) -> None:
         """Once a minute: directories of pods that somebody removed by hand hold memory."""
@@ -132,9 +141,19 @@ class Engine:
             machine=self._machine,
             probes={life[0]: state for life, state in self._probes.items()},
             mounts={life[0]: found for life, found in self._mounts.items()},
+            busy=frozenset(self._acting),
         )
 
     async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
+        try:
+            await self._carry_out(action, reported)
+        except Exception:
+            log.exception("action failed", action=action.kind, pod=action.name)
+        finally:
+            del self._acting[action.name]
+            self.mark_dirty()
+
+    async def _carry_out(self, action: Action, reported: asyncio.Task[None]) -> None:
         log.info(action.kind, pod=action.name, reason=action.reason.value, message=action.message)
         failure: BackendError | None = None
         try:

@@ -186,6 +186,21 @@ def test_what_is_suspended_takes_no_memory(environment: Environment) -> None:
     assert [a.name for a in plan.actions] == ["default.runs"]
 
 
+def test_a_pod_on_which_something_is_done_is_left_alone(environment: Environment) -> None:
+    first = decide(facts(make_service(), environment=environment), NOW)
+    ended = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - 9)
+    plan = decide(replace(facts(make_service(), environment=environment, pods=ended), busy=frozenset(ended)), NOW)
+    assert (plan.actions, plan.services) == ((), {})
+
+
+def test_nothing_takes_a_place_that_is_not_free_yet(environment: Environment) -> None:
+    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    low, high = make_service("low", **big), make_service("high", priority=10, **big)
+    pods = running(decide(facts(low, environment=environment, allocatable=4 * GI), NOW), "low")
+    both = facts(low, high, environment=environment, allocatable=4 * GI, pods=pods)
+    assert decide(replace(both, busy=frozenset(pods)), NOW).actions == ()
+
+
 def test_what_runs_suspended_keeps_its_memory(environment: Environment) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     first = decide(facts(make_service("held", **big), environment=environment, allocatable=4 * GI), NOW)

@@ -70,12 +70,17 @@ class World:
         found = {c["type"]: (c["status"], c["reason"]) for c in body.get("status", {}).get("conditions", [])}
         return found.get(kind, ("", ""))
 
+    async def one_pass(self) -> None:
+        """A pass, and what it began."""
+        await self.engine.one_pass()
+        await self.engine.finished()
+
     async def settle(self) -> None:
         """Passes until one does nothing."""
         for _ in range(20):
             writes, starts = len(self.api.writes), len(self.backend.starts)
             await self.engine.probe_once()
-            await self.engine.one_pass()
+            await self.one_pass()
             if (len(self.api.writes), len(self.backend.starts)) == (writes, starts):
                 return
         raise AssertionError("the engine does not come to rest in 20 passes")

@@ -1,5 +1,7 @@
 """What the engine does over several passes."""
 
+import asyncio
+
 import pytest
 
 from tests.unit.reconcile.conftest import World
@@ -20,7 +22,7 @@ async def test_a_pass_over_what_is_as_wanted_writes_nothing(world: World) -> Non
     world.apply("a", health=TCP)
     await world.settle()
     before = (len(world.api.writes), len(world.backend.starts), len(world.api.events))
-    await world.engine.one_pass()
+    await world.one_pass()
     assert (len(world.api.writes), len(world.backend.starts), len(world.api.events)) == before
 
 
@@ -40,7 +42,7 @@ async def test_a_deleted_service_is_stopped(world: World) -> None:
     world.apply("a")
     await world.settle()
     world.delete("a")
-    await world.engine.one_pass()
+    await world.one_pass()
     assert world.backend.stops == ["default.a"]
 
 
@@ -56,9 +58,9 @@ async def test_a_changed_service_is_replaced_and_another_left_alone(world: World
 async def test_a_failed_start_is_reported_and_tried_again_later(world: World) -> None:
     world.backend.failures["default.a"] = BackendError(Reason.START_FAILED, "port is taken")
     world.apply("a")
-    await world.engine.one_pass()
+    await world.one_pass()
     assert world.condition("a") == ("False", "StartFailed")
-    await world.engine.one_pass()
+    await world.one_pass()
     assert world.backend.starts == []
     world.now += 10
     await world.settle()
@@ -75,7 +77,7 @@ async def test_a_container_that_ends_is_started_again_with_growing_delay(world: 
         await world.backend.exit("default.a", 1, 1.0)
         began, count = world.now, len(world.backend.starts)
         while len(world.backend.starts) == count:
-            await world.engine.one_pass()
+            await world.one_pass()
             world.now += 0.5
         waits.append(world.now - began)
     assert waits == sorted(waits)
@@ -85,7 +87,7 @@ async def test_a_container_that_ends_is_started_again_with_growing_delay(world: 
 async def test_a_refused_status_keeps_no_pod_from_starting(world: World) -> None:
     world.api.refuse = True
     world.apply("a")
-    await world.engine.one_pass()
+    await world.one_pass()
     assert world.backend.starts == ["default.a"]
 
 
@@ -104,7 +106,7 @@ async def test_an_unhealthy_service_becomes_unready_after_the_threshold(times: i
     for _ in range(times):
         world.now += 2
         await world.engine.probe_once()
-    await world.engine.one_pass()
+    await world.one_pass()
     assert world.condition("a")[0] == ("False" if times == 3 else "True")
 
 
@@ -127,6 +129,35 @@ async def test_a_mount_that_fills_is_told_once(world: World) -> None:
     world.backend.used["/cache"] = 1 << 20
     for _ in range(3):
         await world.engine.read_mounts()
-        await world.engine.one_pass()
+        await world.one_pass()
     assert world.condition("a", "TmpfsFull") == ("True", "TmpfsFull")
     assert [event["reason"] for event in world.api.events if event["type"] == "Warning"] == ["TmpfsFull"]
+
+
+async def test_a_slow_stop_holds_up_nobody(world: World) -> None:
+    world.apply("slow")
+    await world.settle()
+    world.backend.hold = asyncio.Event()
+    world.delete("slow")
+    world.apply("quick")
+    await world.engine.one_pass()
+    await world.engine.one_pass()
+    async with asyncio.timeout(5):
+        while "default.quick" not in world.backend.starts:  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0)
+    assert world.backend.stops == []
+    world.backend.hold.set()
+    await world.engine.finished()
+    assert world.backend.stops == ["default.slow"]
+
+
+async def test_a_pod_has_one_action_at_a_time(world: World) -> None:
+    world.apply("a")
+    await world.settle()
+    world.backend.hold = asyncio.Event()
+    world.delete("a")
+    for _ in range(3):
+        await world.engine.one_pass()
+    world.backend.hold.set()
+    await world.engine.finished()
+    assert world.backend.stops == ["default.a"]
