@@ -269,6 +269,8 @@ def _running(
             fields = fields | {"tmpfs": findings.status}
         if findings.resize:
             action = Action("resize", pod.name, Reason.MOUNT_RESIZED, findings.resize, rendered)
+    else:  # not read yet since this process started: what was last stored still holds
+        conditions += _stored(service, Type.TMPFS_ENFORCED, Type.TMPFS_FULL)
     enforced = facts.observed.limits_enforced
     conditions.append(
         Condition(
@@ -281,6 +283,13 @@ def _running(
         )
     )
     return _Outcome(ready, Report(tuple(conditions), fields), action, rendered)
+
+
+def _stored(service: XnaiService, *types: Type) -> list[Condition]:
+    found = {c["type"]: c for c in service.status.get("conditions", [])}
+    reasons = {reason.value: reason for reason in Reason}  # another version may have stored one this one does not know
+    known = [(kind, found[kind.value]) for kind in types if found.get(kind.value, {}).get("reason") in reasons]
+    return [Condition(kind, c["status"] == "True", reasons[c["reason"]], c["message"]) for kind, c in known]
 
 
 def _orphans(facts: Facts, known: set[str]) -> list[Action]:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from xnai_operator.api.conditions import Condition, Reason, Type
+from xnai_operator.api.resources import XnaiService
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
@@ -52,6 +53,7 @@ class Engine:
         self._probes: dict[Life, readiness.ProbeState] = {}
         self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
         self._acting: dict[str, asyncio.Task[None]] = {}
+        self._began = clock()
         self._swept_at = 0.0
         self._models = ModelFolder(Path(machine.environment.models_dir))
         self._plan: Plan | None = None
@@ -266,6 +268,13 @@ class Engine:
             running = {life: task for life, task in running.items() if not task.done()}
             await asyncio.sleep(PROBE_TICK_SECONDS)
 
+    def _first(self, service: XnaiService, pod: ObservedPod) -> readiness.ProbeState:
+        """The state before the first answer, not kept until one comes. For a container that was there before this
+        process it is what is stored: its startup is over."""
+        if pod.started_at < self._began and _was_ready(service):
+            return readiness.ProbeState(started=True, ready=True)
+        return readiness.initial(service.spec.health)
+
     async def probe_once(self) -> None:
         """Every probe that is due now."""
         await asyncio.gather(*(self._probe(pod, _life(pod)) for pod in self._pods.values() if pod.running))
@@ -275,9 +284,9 @@ class Engine:
         if service is None:
             return
         health = service.spec.health
-        state = self._probes.get(life)
-        if state is None:
-            state = self._probes[life] = readiness.initial(health)
+        state = self._probes.get(life) or self._first(service, pod)
+        if life not in self._probes and state.ready and health.startup is None and health.readiness is None:
+            self._probes[life] = state
             self.mark_dirty()
         due = readiness.due(health, state, self._clock())
         if due is None:
@@ -290,6 +299,11 @@ class Engine:
         self._probes[life] = after
         if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
             self.mark_dirty()
+
+
+def _was_ready(service: XnaiService) -> bool:
+    found = {c["type"]: c["status"] for c in service.status.get("conditions", [])}
+    return found.get(Type.READY.value) == "True"
 
 
 def _step(mount: ObservedMount) -> tuple[object, ...]:

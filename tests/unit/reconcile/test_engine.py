@@ -7,6 +7,7 @@ import pytest
 from tests.unit.reconcile.conftest import World
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
+from xnai_operator.reconcile.engine import Engine
 
 READY = ("True", "ProbeSucceeded")
 TCP = {"readiness": {"tcpSocket": {"port": 1}}}
@@ -161,3 +162,20 @@ async def test_a_pod_has_one_action_at_a_time(world: World) -> None:
     world.backend.hold.set()
     await world.engine.finished()
     assert world.backend.stops == ["default.a"]
+
+
+STARTUP = {"startup": {"exec": {"command": ["x"]}}, "readiness": {"tcpSocket": {"port": 1}}}
+
+
+async def test_a_new_operator_never_takes_back_what_was_ready(world: World) -> None:
+    world.apply("a", health=STARTUP)
+    await world.settle()
+    assert world.condition("a")[0] == "True"
+    after = World(world.engine._machine.environment)
+    after.store, after.backend, after.api._store = world.store, world.backend, world.store
+    after.engine = Engine(world.store, world.backend, after.api, world.engine._machine, lambda: after.now)
+    for _ in range(3):
+        await after.one_pass()
+        assert world.condition("a")[0] == "True"
+        await after.engine.probe_once()
+    assert after.api.writes == []
