@@ -1,146 +1,173 @@
 #!/usr/bin/env python3
-"""Predicted against measured memory of llama-cpp-python, over the real model and synthetic ones.
+"""Predicted against measured memory of llama.cpp, over the real model and synthetic ones.
 
-    hack/bench/sizing            (makes an environment with gguf, then runs this; needs the image of hack/images)
+    hack/bench/sizing [--quick] [--only WORD]   (makes an environment with gguf, then runs this)
 
-One container a configuration loads the model, reads a prompt that fills the context, and says its RssAnon. Only what
-the model adds is compared: the runtime's own memory is measured in the same process before the model is loaded. Ends
-with 1 when a prediction is below what was measured, or too far above.
+One process a configuration, in the image of hack/images, loads the model, reads a prompt that fills every context
+and says its RssAnon and RssFile. Compared is what the model adds: the runtime's own memory is
+measured in the same process before the model is loaded. Ends with 1 when a prediction is below what was measured or
+too far above.
 """
 
+import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
+from synthetic import SHAPES, synthesise
+
 from xnai_operator.memory.sizing import BASE, MI, Load, size
 from xnai_operator.models.gguf import read_file
 
+# One slot is loaded as the service does it, by the class; several through the C API, as the class has one only.
 CHILD = """
-import json, os, sys
-def anon():
-    for line in open("/proc/self/status"):
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024
+import ctypes, json, sys
+def used():
+    lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return [int(lines[key].split()[0]) * 1024 for key in ("RssAnon", "RssFile")]
 import llama_cpp
 o = json.loads(sys.argv[1])
-before = anon()
-kinds = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
-m = llama_cpp.Llama(o["path"], n_ctx=o["ctx"], n_threads=2, n_threads_batch=2, type_k=kinds[o["kv"]],
-    type_v=kinds[o["kv"]], logits_all=False, swa_full=False, flash_attn=o["fa"], verbose=False)
-tokens = [1 + i % 200 for i in range(o["ctx"] - 8)]
-m.eval(tokens)
-print(json.dumps({"before": before, "after": anon()}))
+kind = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}[o["kv"]]
+before = used()
+length = o["ctx"] - 8
+tokens = [3 + i % 200 for i in range(length)]
+if o["slots"] == 1 and o["repack"]:
+    m = llama_cpp.Llama(o["path"], n_ctx=o["ctx"], n_batch=o["batch"], n_ubatch=o["batch"], n_threads=2,
+        n_threads_batch=2, type_k=kind, type_v=kind, use_mmap=o["mmap"], logits_all=False, swa_full=o["full"],
+        flash_attn=o["fa"], verbose=False)
+    m.eval(tokens)
+    m.sample()
+else:
+    llama_cpp.llama_backend_init()
+    p = llama_cpp.llama_model_default_params()
+    p.use_extra_bufts = o["repack"]
+    m = llama_cpp.llama_model_load_from_file(o["path"].encode(), p)
+    c = llama_cpp.llama_context_default_params()
+    c.n_ctx, c.n_seq_max, c.n_batch, c.n_ubatch = o["ctx"] * o["slots"], o["slots"], o["batch"], o["batch"]
+    c.type_k = c.type_v = kind
+    c.flash_attn_type, c.swa_full, c.kv_unified = int(o["fa"]), o["full"], False
+    c.n_threads = c.n_threads_batch = 2
+    x = llama_cpp.llama_init_from_model(m, c)
+    b = llama_cpp.llama_batch_init(o["batch"], 0, 1)
+    for slot in range(o["slots"]):
+        for start in range(0, length, o["batch"]):
+            some = tokens[start:start + o["batch"]]
+            b.n_tokens = len(some)
+            for i, token in enumerate(some):
+                b.token[i], b.pos[i], b.n_seq_id[i], b.seq_id[i][0] = token, start + i, 1, slot
+                b.logits[i] = i == len(some) - 1
+            assert llama_cpp.llama_decode(x, b) == 0
+print(json.dumps({"before": before, "after": used()}))
 """
 
 IMAGE = "localhost/xnai-inference:0.1.0"
+KINDS = ("F16", "Q8_0", "Q4_0")
 
-SHAPES = {
-    # architecture, layers, width, feed forward, heads, kv heads, words
-    "llama-small": ("llama", 8, 512, 1408, 8, 4, 32000),
-    "llama-deep": ("llama", 24, 896, 2432, 14, 2, 32000),
-    "qwen2": ("qwen2", 12, 768, 2048, 12, 2, 64000),
-    "phi2-wide": ("llama", 6, 1024, 4096, 16, 16, 51200),
-}
+Case = tuple[str, str, Load]
+"""Name of a shape, or the real model; quantisation; how it is loaded."""
 
 
-def synthesise(directory: Path, name: str, quantisation: str) -> Path:
-    """A model of random weights."""
-    import gguf
-    import numpy as np
+def cases(quick: bool) -> list[Case]:
+    """Contexts, types of the cache, flash attention, slots; quick: a handful, one of each sort."""
+    real = "gemma-3-270m-q4_k_m"
+    if quick:
+        return [
+            (real, "", Load(512)),
+            (real, "", Load(2048, flash_attention=False)),
+            ("llama-small", "Q4_0", Load(1024)),
+            ("qwen2-bpe", "Q8_0", Load(1024, kv_type="q8_0")),
+            ("gemma3", "F16", Load(2048, slots=2)),
+        ]
+    made: list[Case] = [(real, "", Load(c, kv_type=k)) for c in (512, 2048, 8192) for k in ("f16", "q8_0")]  # type: ignore[arg-type]
+    made += [(real, "", Load(c, flash_attention=False)) for c in (512, 2048, 8192)]
+    made += [(real, "", Load(2048, slots=s)) for s in (2, 4)]
+    made += [(real, "", Load(8192, full_window=True)), (real, "", Load(2048, mmap=False))]
+    made += [(real, "", Load(2048, micro_batch=128)), (real, "", Load(4096, micro_batch=2048))]
+    for name, kind in itertools.product(SHAPES, KINDS):
+        made += [(name, kind, Load(1024))]
+    for name in SHAPES:
+        if name != "mamba":
+            made += [(name, "Q8_0", Load(4096, kv_type="q8_0")), (name, "Q8_0", Load(4096, flash_attention=False))]
+        made += [(name, "Q4_0", Load(2048, slots=3))]
+    made += [("llama-deep", "Q4_0", Load(1024, repack=False)), ("llama-deep", "Q4_0", Load(1024, mmap=False))]
+    return made
 
-    path = directory / f"{name}-{quantisation}.gguf"
-    if path.exists():
-        return path
-    arch, layers, width, forward, heads, kv_heads, words = SHAPES[name]
-    writer = gguf.GGUFWriter(str(path) + ".new", arch)
-    writer.add_context_length(32768)
-    writer.add_embedding_length(width)
-    writer.add_block_count(layers)
-    writer.add_feed_forward_length(forward)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_tokenizer_model("llama")
-    tokens = [b"<unk>", b"<s>", b"</s>"] + [f"<0x{i:02X}>".encode() for i in range(256)]
-    tokens += [f"w{i}".encode() for i in range(words - len(tokens))]
-    kinds = [2, 3, 3] + [6] * 256 + [1] * (words - 259)
-    writer.add_token_list(tokens)
-    writer.add_token_scores([0.0] * words)
-    writer.add_token_types(kinds)
-    random = np.random.default_rng(0)
-    kind = gguf.GGMLQuantizationType[quantisation]
 
-    def add(tensor: str, rows: int, columns: int) -> None:
-        data = (random.standard_normal((rows, columns), dtype=np.float32) * 0.02).astype(np.float32)
-        if quantisation == "F16":
-            writer.add_tensor(tensor, data.astype(np.float16))
-        else:
-            writer.add_tensor(tensor, gguf.quants.quantize(data, kind), raw_dtype=kind)
+def measure(path: Path, load: Load) -> dict[str, list[int]]:
+    """RssAnon and RssFile before and after. Raises RuntimeError with the last line of the process."""
+    options = {
+        "path": f"/m/{path.name}", "ctx": load.context, "slots": load.slots, "kv": load.kv_type,
+        "fa": load.flash_attention, "batch": load.micro_batch, "mmap": load.mmap, "repack": load.repack,
+        "full": load.full_window,
+    }  # fmt: skip
+    command = ["podman", "run", "--rm", "--network=none", f"--volume={path.parent}:/m:ro", IMAGE, "python", "-c", CHILD]
+    done = subprocess.run([*command, json.dumps(options)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1])
+    measured: dict[str, list[int]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return measured
 
-    head = width // heads
-    add("token_embd.weight", words, width)
-    add("output.weight", words, width)
-    writer.add_tensor("output_norm.weight", np.ones(width, dtype=np.float32))
-    for layer in range(layers):
-        for tensor in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{layer}.{tensor}.weight", np.ones(width, dtype=np.float32))
-        add(f"blk.{layer}.attn_q.weight", width, width)
-        add(f"blk.{layer}.attn_k.weight", kv_heads * head, width)
-        add(f"blk.{layer}.attn_v.weight", kv_heads * head, width)
-        add(f"blk.{layer}.attn_output.weight", width, width)
-        add(f"blk.{layer}.ffn_gate.weight", forward, width)
-        add(f"blk.{layer}.ffn_up.weight", forward, width)
-        add(f"blk.{layer}.ffn_down.weight", width, forward)
-        if arch == "qwen2":
-            for tensor, rows in (("attn_q", width), ("attn_k", kv_heads * head), ("attn_v", kv_heads * head)):
-                writer.add_tensor(f"blk.{layer}.{tensor}.bias", np.zeros(rows, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    Path(f"{path}.new").replace(path)
-    return path
+
+def label(name: str, kind: str, load: Load) -> str:
+    """One row's head."""
+    special = [f"ubatch={load.micro_batch}"] * (load.micro_batch != 512) + ["no-mmap"] * (not load.mmap)
+    special += ["no-repack"] * (not load.repack) + ["swa-full"] * load.full_window
+    flash = "on" if load.flash_attention else "off"
+    what = " ".join([name, kind, *special]).replace("  ", " ")
+    return f"{what:<36} {load.context:>5} {load.slots:>5} {load.kv_type:>5} {flash:>3}"
+
+
+def compare(made: Iterable[Case], models: Path, scratch: Path) -> int:
+    """Prints the table; returns how many are outside the bar."""
+    print(
+        f"{'model':<36} {'ctx':>5} {'slots':>5} {'kv':>5} {'fa':>3} {'predicted':>9} {'measured':>8} {'file':>6} ratio"
+    )
+    ratios: list[float] = []
+    runtime = bad = 0
+    for name, kind, load in made:
+        path = synthesise(scratch, name, kind) if kind else models / f"{name}.gguf"
+        head = label(name, kind, load)
+        try:
+            measured = measure(path, load)
+        except RuntimeError as error:
+            print(f"{head}  FAILED: {error}", flush=True)
+            bad += 1
+            continue
+        used, file = (after - before for before, after in zip(measured["before"], measured["after"], strict=True))
+        runtime = max(runtime, measured["before"][0])
+        predicted = size(read_file(path), load).anonymous - BASE[load.runtime]
+        most = max(used * (1.15 if load.flash_attention else 1.30), used + 16 * MI)
+        verdict = "  BELOW" if predicted < used else "  TOO FAR ABOVE" if predicted > most else ""
+        bad += bool(verdict)
+        ratios.append(predicted / used)
+        figures = f"{predicted / MI:>9.1f} {used / MI:>8.1f} {file / MI:>6.0f} {predicted / used:>5.2f}{verdict}"
+        print(f"{head} {figures}", flush=True)
+    print(f"{len(ratios)} configurations, {bad} outside the bar, ratio {min(ratios):.2f} to {max(ratios):.2f}")
+    print(
+        f"runtime before a model: {runtime / MI:.0f} MiB, planned {BASE['llama-cpp-python'] / MI:.0f} MiB with the API"
+    )
+    return bad
 
 
 def main() -> int:
-    models, scratch = Path(sys.argv[1]), Path(sys.argv[2])
-    scratch.mkdir(parents=True, exist_ok=True)
-    real = models / "gemma-3-270m-q4_k_m.gguf"
-    cases = [(real, *rest) for rest in itertools.product((512, 2048, 8192), ("f16", "q8_0"), (True,))]
-    cases += [(real, ctx, "f16", False) for ctx in (512, 2048, 8192)]
-    for name, quantisation in itertools.product(SHAPES, ("F16", "Q8_0", "Q4_0")):
-        path = synthesise(scratch, name, quantisation)
-        cases += [(path, 1024, "f16", True), (path, 4096, "q8_0", True)]
-    cases += [(scratch / "llama-small-Q8_0.gguf", ctx, "f16", False) for ctx in (1024, 4096)]
-    print(f"{'model':<32} {'ctx':>5} {'kv':>5} {'fa':>3} {'predicted':>10} {'measured':>9} {'ratio':>6}")
-    bad = 0
-    for path, context, kv, flash in cases:
-        options = json.dumps({"path": f"/m/{path.name}", "ctx": context, "kv": kv, "fa": flash})
-        command = ["podman", "run", "--rm", "--network=none", f"--volume={path.parent}:/m:ro", IMAGE]
-        done = subprocess.run([*command, "python", "-c", CHILD, options], capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{path.name:<32} {context:>5} {kv:>5} failed: {done.stderr.strip().splitlines()[-1]}")
-            bad += 1
-            continue
-        measured = json.loads(done.stdout.strip().splitlines()[-1])
-        load = replace(Load(), context=context, kv_type=kv, flash_attention=flash)
-        predicted = size(read_file(path), load).anonymous - BASE[load.runtime]
-        used = measured["after"] - measured["before"]
-        most = max(used * (1.15 if flash else 1.30), used + 16 * MI)
-        verdict = "" if used <= predicted <= most else ("  BELOW" if predicted < used else "  TOO FAR ABOVE")
-        bad += bool(verdict)
-        figures = f"{predicted / MI:>10.1f} {used / MI:>9.1f} {predicted / used:>6.2f}{verdict}"
-        print(f"{path.name:<32} {context:>5} {kv:>5} {'on' if flash else 'off':>3} {figures}", flush=True)
-    print(
-        f"{len(cases)} configurations, {bad} outside the bar; runtime before a model: {measured['before'] / MI:.0f} MiB"
-    )
-    return 1 if bad else 0
+    parser = argparse.ArgumentParser(description="Predicted against measured memory of llama.cpp.")
+    parser.add_argument("--quick", action="store_true", help="five configurations")
+    parser.add_argument("--only", default="", help="rows that contain this word")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnai"
+    parser.add_argument("--models", type=Path, default=cache / "models", help="where the real model is")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "xnai-sizing")
+    options = parser.parse_args()
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    chosen = [case for case in cases(options.quick) if options.only in label(*case)]
+    return 1 if compare(chosen, options.models, options.scratch) else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
