@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """`head` is the width of a head, `window` the sliding window, `bpe` a vocabulary with merges."""
+    """`head` is the width of a head, `window` the sliding window, `merges` those of a byte-pair vocabulary."""
 
     arch: str
     layers: int
@@ -21,7 +21,7 @@ class Shape:
     words: int
     head: int = 0
     window: int = 0
-    bpe: bool = False
+    merges: int = 0
 
     @property
     def head_width(self) -> int:
@@ -31,10 +31,10 @@ class Shape:
 SHAPES = {
     "llama-small": Shape("llama", 8, 512, 1408, 8, 4, 32000),
     "llama-deep": Shape("llama", 24, 896, 2432, 14, 2, 32000),
-    "llama-bpe": Shape("llama", 6, 512, 2048, 8, 2, 128256, bpe=True),
+    "llama-bpe": Shape("llama", 6, 512, 2048, 8, 2, 128256, merges=280147),
     "llama-wide": Shape("llama", 6, 1024, 4096, 16, 16, 51200),
     "qwen2": Shape("qwen2", 12, 768, 2048, 12, 2, 64000),
-    "qwen2-bpe": Shape("qwen2", 8, 512, 1536, 8, 2, 151936, bpe=True),
+    "qwen2-bpe": Shape("qwen2", 8, 512, 1536, 8, 2, 151936, merges=151387),
     "qwen3": Shape("qwen3", 10, 768, 2304, 12, 4, 48000, head=128),
     "gemma3": Shape("gemma3", 12, 640, 2048, 4, 1, 32000, head=256, window=512),
     "gemma2": Shape("gemma2", 8, 512, 2048, 4, 2, 32000, head=128, window=1024),
@@ -88,14 +88,16 @@ class _Maker:
 
     def tokenizer(self) -> None:
         words, writer = self.shape.words, self.writer
-        if self.shape.bpe:
+        if self.shape.merges:
             first = [chr(0x100 + i) if i < 33 else chr(i) for i in range(256)]
             tokens = first + [f"tok{i}" for i in range(words - 256)]
             writer.add_tokenizer_model("gpt2")
             writer.add_tokenizer_pre("qwen2" if self.shape.arch == "qwen2" else "llama-bpe")
             writer.add_token_list(tokens)
             writer.add_token_types([1] * words)
-            writer.add_token_merges([f"tok{i} tok{i + 1}" for i in range(words - 257)])
+            known = words - 256
+            pairs = ((i % known, (i * 7 + i // known) % known) for i in range(self.shape.merges))
+            writer.add_token_merges([f"tok{first} tok{second}" for first, second in pairs])
             writer.add_bos_token_id(1)
             writer.add_eos_token_id(2)
             return

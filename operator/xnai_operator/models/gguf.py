@@ -4,23 +4,45 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 an
 outside: every count and length is bounded before anything is allocated for it.
 """
 
+import http.client
 import math
 import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xnai_operator.memory.model import BLOCKS, ModelHeader, Tensor
 
-MAX_HEADER: Final = 128 << 20
+MAX_HEADER: Final = 64 << 20
 MAX_ENTRIES: Final = 1_000_000
-MAX_STRING: Final = 4 << 20
+MAX_STRING: Final = 1 << 20
+MAX_TENSOR: Final = 1 << 50
+"""Bytes of one tensor: far above any model, far below what overflows a sum."""
+MAX_LAYERS: Final = 10_000
 MAX_ARRAY: Final = 16_000_000
 KEPT_ARRAY: Final = 1024
 """Arrays of numbers up to this length are kept (one value a layer); of longer ones the length."""
 FIRST_BYTES: Final = 1 << 20
+
+COUNTS: Final = (
+    "block_count",
+    "embedding_length",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.sliding_window",
+    "context_length",
+    "vocab_size",
+    "ssm.state_size",
+    "ssm.inner_size",
+    "ssm.group_count",
+    "ssm.conv_kernel",
+)
+"""The numbers of an architecture that sizing reads: each is a count up to MAX_COUNT."""
+LAYER_COUNTS: Final = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
+"""The same, but these may also be given once a layer."""
+MAX_COUNT: Final = 1 << 32
 
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -66,24 +88,31 @@ class _Header:
             raise GgufError(f"{what} {value} at byte {at}: at most {most} is sensible")
         return value
 
-    def value(self, kind: int) -> tuple[Any, int | None]:
-        """A value, or None and the length for an array that is not kept."""
+    def value(self, kind: int) -> "_Value":
         if kind in _SCALARS:
-            return self.number(_SCALARS[kind]), None
+            return _Value(self.number(_SCALARS[kind]))
         if kind == _STRING:
-            return self.string(), None
+            return _Value(self.string())
         if kind != _ARRAY:
             raise GgufError(f"value of unknown type {kind} at byte {self._at}")
         inner, length = int(self.number("I")), self.count(MAX_ARRAY, "an array of")
         if inner in _SCALARS:
             code = _SCALARS[inner]
             data = self.take(length * struct.calcsize("<" + code))
-            return (list(struct.unpack(f"<{length}{code}", data)), length) if length <= KEPT_ARRAY else (None, length)
+            kept = list(struct.unpack(f"<{length}{code}", data)) if length <= KEPT_ARRAY else None
+            return _Value(kept, length)
         if inner != _STRING:
             raise GgufError(f"array of unknown type {inner} at byte {self._at}")
         for _ in range(length):
             self.take(self.count(MAX_STRING, "a string of"))
-        return None, length
+        return _Value(None, length)
+
+
+class _Value(NamedTuple):
+    """`value` is None for an array that is not kept."""
+
+    value: Any
+    length: int | None = None
 
 
 def parse(read: Read) -> ModelHeader:
@@ -92,6 +121,8 @@ def parse(read: Read) -> ModelHeader:
     if header.take(4) != b"GGUF":
         raise GgufError("not a GGUF file: it does not begin with GGUF")
     version = int(header.number("I"))
+    if version >> 16 and not version & 0xFFFF:
+        raise GgufError("a big-endian GGUF file: only little-endian ones can be read")
     if version not in {2, 3}:
         raise GgufError(f"GGUF version {version}; 2 and 3 can be read")
     tensor_count, value_count = header.count(MAX_ENTRIES, "tensors:"), header.count(MAX_ENTRIES, "values:")
@@ -99,15 +130,32 @@ def parse(read: Read) -> ModelHeader:
     lengths: dict[str, int] = {}
     for _ in range(value_count):
         key = header.string()
-        value, length = header.value(int(header.number("I")))
-        if length is not None:
-            lengths[key] = length
-        if value is not None:
-            metadata[key] = value
+        found = header.value(int(header.number("I")))
+        if found.length is not None:
+            lengths[key] = found.length
+        if found.value is not None:
+            metadata[key] = found.value
     tensors = tuple(_tensor(header) for _ in range(tensor_count))
-    if "general.architecture" not in metadata:
+    model = ModelHeader(metadata, lengths, tensors)
+    _check(model)
+    return model
+
+
+def _check(model: ModelHeader) -> None:
+    """What sizing relies on. Raises GgufError."""
+    if not isinstance(model.metadata.get("general.architecture"), str):
         raise GgufError("no general.architecture: not a model")
-    return ModelHeader(metadata, lengths, tensors)
+    parts = model.metadata.get("split.count", 0)
+    if isinstance(parts, int) and parts > 1:
+        raise GgufError(f"one of {parts} parts of a split model: join them with llama-gguf-split --merge")
+    for key in (*COUNTS, *LAYER_COUNTS):
+        value = model.value(key, 0)
+        values = value if isinstance(value, list) and key in LAYER_COUNTS else [value]
+        if not all(isinstance(v, int) and 0 <= v <= MAX_COUNT for v in values):
+            raise GgufError(f"{model.architecture}.{key} is {str(value)[:60]}: not a sensible number")
+    layers = model.value("block_count", 0)
+    if layers > MAX_LAYERS:
+        raise GgufError(f"{model.architecture}.block_count is {layers}: at most {MAX_LAYERS} layers are sensible")
 
 
 def _tensor(header: _Header) -> Tensor:
@@ -119,8 +167,13 @@ def _tensor(header: _Header) -> Tensor:
     header.number("Q")  # where its data are
     if kind not in BLOCKS:
         raise GgufError(f"tensor {name} has the unknown type {kind}")
-    label, elements, size = BLOCKS[kind]
-    return Tensor(name, shape, label, math.prod(shape) // elements * size)
+    label, elements, block = BLOCKS[kind]
+    if shape and shape[0] % elements:
+        raise GgufError(f"tensor {name}: rows of {shape[0]} are no whole blocks of {label} ({elements} elements)")
+    size = math.prod(shape) // elements * block
+    if size > MAX_TENSOR:
+        raise GgufError(f"tensor {name} of shape {shape} takes {size} bytes: not sensible")
+    return Tensor(name, shape, label, size)
 
 
 def read_file(path: Path) -> ModelHeader:
@@ -131,26 +184,41 @@ def read_file(path: Path) -> ModelHeader:
             file.seek(offset)
             return file.read(length)
 
-        return parse(read)
+        try:
+            return parse(read)
+        except GgufError as error:
+            raise GgufError(f"{path}: {error}") from error
 
 
 def read_url(url: str, timeout: float = 30.0) -> ModelHeader:
-    """The header of a remote file, by range requests. Raises GgufError."""
+    """The header of a remote file, by range requests; `timeout` in seconds. Raises GgufError."""
+    if not url.startswith(("http://", "https://")):
+        raise GgufError(f"{url} is no http address")
 
     def read(offset: int, length: int) -> bytes:
-        if not url.startswith(("http://", "https://")):
-            raise GgufError(f"{url} is no http address")
-        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-{offset + length - 1}"})  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-                if answer.status != 206 and offset > 0:
-                    raise GgufError(f"{url}: the server does not answer ranges; download the file")
-                return bytes(answer.read(length))
-        except urllib.error.HTTPError as error:
-            if error.code == 416:
-                return b""
-            raise GgufError(f"{url}: HTTP {error.code}") from error
-        except OSError as error:
-            raise GgufError(f"{url}: {error}") from error
+        return _fetch(url, offset, length, timeout)
 
-    return parse(read)
+    try:
+        return parse(read)
+    except GgufError as error:
+        raise GgufError(f"{url}: {error}") from error
+
+
+def _fetch(url: str, offset: int, length: int, timeout: float) -> bytes:
+    """Bytes from `offset` on, fewer than `length` at the end of the file. Raises GgufError."""
+    wanted = {"Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
+    try:
+        request = urllib.request.Request(url, headers=wanted)  # noqa: S310 - read_url lets http addresses through only
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+            if answer.status != 206 and offset > 0:
+                raise GgufError("the server does not answer ranges; download the file")
+            given = answer.headers.get("Content-Range", f"bytes {offset}-")
+            if not given.startswith(f"bytes {offset}-"):
+                raise GgufError(f"the server answered {given!r} when asked for byte {offset}; download the file")
+            return bytes(answer.read(length))
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing there any more: the end of the file
+            return b""
+        raise GgufError(f"HTTP {error.code}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise GgufError(str(error) or type(error).__name__) from error
