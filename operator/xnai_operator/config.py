@@ -61,6 +61,11 @@ class Config:
         return self.runtime / "operator.pid"
 
     @property
+    def pressure(self) -> Path:
+        """Where the pressure ladder stands."""
+        return self.runtime / "pressure.json"
+
+    @property
     def code(self) -> Path:
         """Written by `xnai serve`: the digest of the code it runs."""
         return self.runtime / "serve.code"

@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import kopf
@@ -18,10 +17,15 @@ from xnai_operator.api.types import GROUP, VERSION
 from xnai_operator.backends.base import Backend
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError
+from xnai_operator.host.files import write_whole
+from xnai_operator.host.signals import Signals
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
 from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.reconcile.pressure import PressureWatch
 from xnai_operator.reconcile.store import Store
+
+log = structlog.get_logger()
 
 Seen = Callable[[dict[str, Any], bool], object]
 """An object and whether it was deleted."""
@@ -59,11 +63,13 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def run(backend: Backend, machine: Machine, passed: Callable[[], None] = lambda: None) -> None:
+async def run(
+    backend: Backend, machine: Machine, pressure: PressureWatch, passed: Callable[[], None] = lambda: None
+) -> None:
     """Run the operator until cancelled, against $KUBECONFIG. `passed` is called after the first pass."""
     api = await KubeApi.connect()
     store = Store()
-    engine = Engine(store, backend, api, machine, time.time)
+    engine = Engine(store, backend, api, machine, pressure, time.time)
     loop = asyncio.get_running_loop()
     stop = threading.Event()
 
@@ -130,19 +136,15 @@ async def _until_signalled(config: Config) -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    signals = Signals()
+    for missing in signals.lacking():
+        log.info("signal missing", signal=missing)
     await run(
         setup.backend(config),
         setup.machine(config),
+        PressureWatch(signals, config.pressure, time.time),
         passed=lambda: write_whole(config.operator_pid, str(os.getpid())),
     )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file with this text, or as it was: never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def main() -> None:

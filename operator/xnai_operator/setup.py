@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.config import Config
+from xnai_operator.host import node
 from xnai_operator.plan.model import Machine
 from xnai_operator.render.environment import Environment
 
@@ -22,26 +23,22 @@ def installation_key(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def memory_total(meminfo: str) -> int:
-    """MemTotal of /proc/meminfo's text, in bytes."""
-    line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
-    return int(line.split()[1]) * 1024
-
-
 def environment(config: Config) -> Environment:
     """What rendering must know."""
     return Environment(
         runtime_dir=str(config.runtime),
         models_dir=str(config.models),
         key=installation_key(config.state / "installation.key"),
-        cores=len(os.sched_getaffinity(0)),
+        cores=node.read().cores,
     )
 
 
 def machine(config: Config) -> Machine:
-    """The node: its memory less the reserve."""
-    total = memory_total(Path("/proc/meminfo").read_text())
-    return Machine(allocatable=max(total - config.reserve, 0), environment=environment(config))
+    """The node: its memory less the reserve, and its GPUs."""
+    found = node.read()
+    return Machine(
+        allocatable=max(found.memory - config.reserve, 0), environment=environment(config), gpus=frozenset(found.gpus)
+    )
 
 
 def backend(config: Config) -> PodmanBackend:

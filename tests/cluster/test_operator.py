@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.conftest import Kubectl
+from tests.unit.reconcile.conftest import FakeSignals
 from xnai_controlplane import ControlPlane
 from xnai_operator import driver
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.plan.model import Machine
+from xnai_operator.reconcile.pressure import PressureWatch
 from xnai_operator.render.environment import Environment
 
 SECONDS = 20.0
@@ -21,16 +23,20 @@ Waits = Callable[[str, str, str], str]
 
 
 @pytest.fixture(scope="module")
-def backend(control_plane: ControlPlane, kubectl: Kubectl) -> Iterator[FakeBackend]:
+def backend(
+    control_plane: ControlPlane, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FakeBackend]:
     """The operator in a thread of its own, against the session's API server."""
     backend = FakeBackend({"localhost/app:1": "sha256:1"})
     machine = Machine(1 << 30, Environment("/run/xnai", "/models", b"k" * 32, 2))
+    signals = FakeSignals()  # the machine of the tests must not decide what they see
     passed = threading.Event()
     ended: list[BaseException] = []
     handle: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     async def operate() -> None:
-        task = asyncio.ensure_future(driver.run(backend, machine, passed=passed.set))
+        watch = PressureWatch(signals, tmp_path_factory.mktemp("pressure") / "pressure.json", time.time)
+        task = asyncio.ensure_future(driver.run(backend, machine, watch, passed=passed.set))
         handle.append((asyncio.get_running_loop(), task))
         try:
             await task

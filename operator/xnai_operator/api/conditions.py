@@ -20,6 +20,7 @@ class Type(StrEnum):
     TMPFS_ENFORCED = "TmpfsEnforced"
     TMPFS_FULL = "TmpfsFull"
     LIMITS_ENFORCED = "LimitsEnforced"
+    MEMORY_PRESSURE = "MemoryPressure"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
 
@@ -50,6 +51,16 @@ class Reason(StrEnum):
     TMPFS_ON_DISK = "TmpfsOnDisk"
     FITS = "Fits"
     DEPENDENCY_NOT_READY = "DependencyNotReady"
+    DEVICE_IN_USE = "DeviceInUse"
+    DEVICE_MISSING = "DeviceMissing"
+    MODEL_LOADING = "ModelLoading"
+    # What is done while the memory of the machine is short.
+    MEMORY_PRESSURE = "MemoryPressure"
+    MODEL_REDUCED = "ModelReduced"
+    MODEL_RESTORED = "ModelRestored"
+    TMPFS_SPILLED = "TmpfsSpilled"
+    EVICTED = "Evicted"
+    THRASHING = "Thrashing"
     # What happens to it.
     SUSPENDED = "Suspended"
     POD_MISSING = "PodMissing"

@@ -82,6 +82,10 @@ class Inference(Spec):
             "self.runtime != 'llama-cpp-python' || self.parallel == 1",
             "llama-cpp-python serves one slot: parallel must be 1",
         ),
+        Rule(
+            "!has(self.minContextSize) || self.minContextSize <= self.contextSize",
+            "minContextSize must not be more than contextSize",
+        ),
     )
     model: Model
     """The model."""
@@ -89,6 +93,9 @@ class Inference(Spec):
     """What runs it."""
     context_size: Annotated[int, Field(ge=128, le=1048576)] = 2048
     """Tokens of context for each slot."""
+    min_context_size: Annotated[int, Field(ge=128, le=1048576)] | None = None
+    """What the context may shrink to while the memory of the machine is short; not set, a quarter of contextSize, at
+    least 512. As large as contextSize: it never shrinks."""
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     """Slots: requests answered at the same time."""
     kv_cache_type: Literal["f32", "f16", "q8_0", "q4_0"] = "f16"

@@ -29,6 +29,9 @@ class Backend(Protocol):
     async def resize(self, pod: RenderedPod) -> None:
         """Give the tmpfs mounts of the running pod the sizes of `pod`, with what is in them."""
 
+    async def tell(self, name: str, step: int) -> None:
+        """Let the pod read the step of the pressure ladder it is to follow. Nothing when it takes no such signal."""
+
     async def usage(self, pod: ObservedPod) -> Usage:
         """Memory and tmpfs in use now."""
 

@@ -27,6 +27,8 @@ class FakeBackend:
         self.hold: asyncio.Event | None = None
         """Stops wait for it."""
         self.resizes: list[str] = []
+        self.told: dict[str, int] = {}
+        """Pod name -> the step it was told last."""
         self.used: dict[str, int] = {}
         """Mount path -> bytes in use."""
         self._pods: dict[str, ObservedPod] = {}
@@ -63,6 +65,7 @@ class FakeBackend:
             float(pid),
             image_id=image,
             on_disk=names.LABEL_FALLBACK in pod.document["metadata"]["labels"],
+            reduced=names.LABEL_REDUCED in pod.document["metadata"]["labels"],
         )
         self._rendered[pod.name] = pod
         self.starts.append(pod.name)
@@ -103,6 +106,11 @@ class FakeBackend:
         """See Backend."""
         self.resizes.append(pod.name)
         self._rendered[pod.name] = pod
+
+    async def tell(self, name: str, step: int) -> None:
+        """See Backend."""
+        if name in self._rendered and self._rendered[name].signal is not None:
+            self.told[name] = step
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""

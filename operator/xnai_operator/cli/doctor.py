@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xnai_operator.config import Config
-from xnai_operator.setup import memory_total
+from xnai_operator.host import node
 
 MINIMUM: Final = (5, 4)
 
@@ -115,7 +115,7 @@ def cgroups(_: Config) -> Finding:
 
 def memory(config: Config) -> Finding:
     """Enough memory that something remains after the reserve."""
-    total = memory_total(Path("/proc/meminfo").read_text())
+    total = node.read().memory
     room = total - config.reserve
     found = f"{total >> 20} Mi, {max(room, 0) >> 20} Mi of it for services"
     if room < 1 << 30:

@@ -5,10 +5,10 @@ from typing import Any
 
 from xnai_operator.cli.output import mebibytes
 from xnai_operator.config import Config
+from xnai_operator.host import node
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.memory.sizing import Load, Size, size
 from xnai_operator.models import gguf
-from xnai_operator.setup import memory_total
 
 
 def read(model: str, models: Path) -> ModelHeader:
@@ -22,7 +22,7 @@ def read(model: str, models: Path) -> ModelHeader:
 def report(config: Config, header: ModelHeader, load: Load) -> dict[str, Any]:
     """The parts and sums in bytes, and what fits."""
     needed = size(header, load)
-    room = max(memory_total(Path("/proc/meminfo").read_text()) - config.reserve, 0)
+    room = max(node.read().memory - config.reserve, 0)
     return {
         "architecture": header.architecture,
         "parts": [{"name": p.name, "bytes": p.size, "mapped": p.mapped} for p in needed.parts],

@@ -27,3 +27,7 @@ class ModelFolder:
             found[path.name] = fresh
         self._known = found
         return {name: header for name, (_, header) in found.items()}
+
+    def files(self, without: set[str]) -> list[Path]:
+        """The files as last read, but for those of these names."""
+        return [self._directory / name for name in self._known if name not in without]

@@ -1,7 +1,7 @@
 """The decision of a pass: what to start and stop, and what to say of every resource. Pure."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
@@ -9,16 +9,21 @@ from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
 from xnai_operator.memory.admission import Verdict, admit
+from xnai_operator.memory.pressure import Step
 from xnai_operator.plan import backoff, readiness, tmpfs
 from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.needs import Needs, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
+from xnai_operator.plan.reduce import reduced
+from xnai_operator.plan.relief import Relief, relief
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.fallback import may_be_on_disk
 from xnai_operator.tmpfs.mounts import merged, selects
+
+HELD: Final = "the machine is short of memory: starts when it no longer is (`xnai status` shows the step)"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ def decide(facts: Facts, now: float) -> Plan:
     mounts, conflicts = _merged_mounts(facts)
     wanted = needs(facts, mounts)
     verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
+    measure = relief(facts, wanted.demands, wanted.spillable, now)
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
         if names.pod(service.namespace, service.name) in facts.busy:
@@ -46,7 +52,7 @@ def decide(facts: Facts, now: float) -> Plan:
         if service.key in conflicts:
             outcomes[service.key] = _refused(conflicts[service.key].reason, conflicts[service.key].message)
             continue
-        stopped = _preempted(facts, service, verdicts.get(service.key))
+        stopped = _stopped(facts, service, verdicts.get(service.key), measure)
         if stopped is not None:
             outcomes[service.key] = stopped
             continue
@@ -58,7 +64,7 @@ def decide(facts: Facts, now: float) -> Plan:
             outcomes[service.key] = _violated(facts, service, fault)
             continue
         outcomes[service.key] = _service(
-            facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now
+            facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now, measure
         )
     reports: dict[str, Report] = {
         key: outcome.report for key, outcome in outcomes.items() if outcome.report is not None
@@ -68,12 +74,13 @@ def decide(facts: Facts, now: float) -> Plan:
         refused = _refused(Reason.SPEC_INVALID, invalid.message).report
         assert refused is not None
         (reports if invalid.kind == "XnaiService" else policies)[invalid.key] = refused
-    wakes = [outcome.wake_at for outcome in outcomes.values() if outcome.wake_at is not None]
+    wakes = [at for at in (measure.wake_at, *(o.wake_at for o in outcomes.values())) if at is not None]
     actions = [
         *_orphans(facts, set(outcomes) | set(reports)),
         *(o.action for o in outcomes.values() if o.action is not None),
     ]
-    if any(_preempted(facts, service, verdicts.get(key)) is not None for key, service in services.items()):
+    stops = (_stopped(facts, service, verdicts.get(key), measure) for key, service in services.items())
+    if any(stop is not None and stop.action is not None and stop.action.reason is Reason.PREEMPTED for stop in stops):
         # First the memory is given back; the pass after this one starts what it is for.
         actions = [action for action in actions if action.kind == "stop"]
     return Plan(
@@ -82,6 +89,7 @@ def decide(facts: Facts, now: float) -> Plan:
         policies=policies,
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
+        steps=measure.steps,
     )
 
 
@@ -143,13 +151,17 @@ def _service(
     verdict: Verdict | None,
     outcomes: dict[str, _Outcome],
     now: float,
+    measure: Relief,
 ) -> _Outcome:
     """A service in which nothing is wrong."""
     contents = facts.desired.contents.get(service.namespace, {})
     on_disk, need = wanted.on_disk.get(service.key, frozenset()), wanted.demands.get(service.key)
-    if verdict is not None and verdict.on_disk:
+    if (verdict is not None and verdict.on_disk) or service.key in measure.on_disk:
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
-    rendered = render(service, mounts, contents, facts.machine.environment, on_disk)
+    small = service.key in measure.reduced
+    rendered = render(
+        reduced(service) if small else service, mounts, contents, facts.machine.environment, on_disk, reduced=small
+    )
     pod = facts.observed.pods.get(rendered.name)
     fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
     if need is None or verdict is None:  # suspended and not running
@@ -172,6 +184,9 @@ def _service(
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
         return _running(facts, service, rendered, pod, admitted, fields, on_disk)
+    if measure.held and (pod is None or (measure.closed and not pod.running)):
+        short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
+        return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
     if not verdict.admitted:
         waiting = _waiting(Reason.INSUFFICIENT_MEMORY, verdict.message, admitted, **fields)
         return replace(waiting, rendered=rendered)
@@ -179,18 +194,28 @@ def _service(
     if missing:
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
-    return _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
+    started = _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
+    return _measured(started, pod, small=small, spilled=service.key in measure.on_disk)
 
 
-def _preempted(facts: Facts, service: XnaiService, verdict: Verdict | None) -> _Outcome | None:
-    """A running pod whose memory more important services need; None when it may stay."""
+def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measure: Relief) -> _Outcome | None:
+    """A running pod whose memory more important services need, or the machine itself; None when it may stay."""
     pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
-    if verdict is None or verdict.admitted or service.spec.suspend or pod is None or not pod.running:
+    if service.spec.suspend or pod is None or not pod.running:
         return None
-    message = f"stopped for more important services: {verdict.message}"
-    admitted = Condition(Type.ADMITTED, False, Reason.INSUFFICIENT_MEMORY, verdict.message)
-    stop = Action("stop", pod.name, Reason.PREEMPTED, message, grace_seconds=_grace(service))
-    return replace(_waiting(Reason.PREEMPTED, message, admitted), action=stop)
+    if measure.stop == service.key:
+        grace = 0 if measure.step is Step.KILL else _grace(service)
+        message = f"stopped for more important services: the machine is short of memory (step {measure.step.word})"
+        reason, admitted = Reason.EVICTED, Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
+    elif verdict is None or verdict.admitted or measure.held:  # nothing would be started in its place
+        return None
+    else:
+        grace, reason = _grace(service), Reason.PREEMPTED
+        message = f"stopped for more important services: {verdict.message}"
+        admitted = Condition(Type.ADMITTED, False, Reason.INSUFFICIENT_MEMORY, verdict.message)
+    relieves = reason is Reason.EVICTED
+    stop = Action("stop", pod.name, reason, message, grace_seconds=grace, relief=relieves)
+    return replace(_waiting(reason, message, admitted), action=stop)
 
 
 def _grace(service: XnaiService) -> int:
@@ -233,6 +258,21 @@ def _start(
     return replace(starting, action=action, rendered=rendered)
 
 
+def _measured(outcome: _Outcome, pod: ObservedPod | None, *, small: bool, spilled: bool) -> _Outcome:
+    """A restart for the memory of the machine says so."""
+    if outcome.action is None or pod is None or outcome.action.reason is not Reason.SPEC_CHANGED:
+        return outcome
+    if spilled:
+        why = Reason.TMPFS_SPILLED, "its tmpfs go to disk: the memory of the machine is short"
+    elif small and not pod.reduced:
+        why = Reason.MODEL_REDUCED, "its model is loaded smaller: the memory of the machine is short"
+    elif pod.reduced and not small:
+        why = Reason.MODEL_RESTORED, "its model is loaded as declared: the memory of the machine suffices again"
+    else:
+        return outcome
+    return replace(outcome, action=replace(outcome.action, reason=why[0], message=why[1], relief=True))
+
+
 def _running(
     facts: Facts,
     service: XnaiService,
@@ -261,6 +301,7 @@ def _running(
     ]
     if not ready and not (state is not None and state.started):
         conditions.append(Condition(Type.RECONCILING, True, reason, message))
+    conditions += _pressed(facts, pod)
     found, action = facts.mounts.get(pod.name), None
     if found is not None:
         findings = tmpfs.look(service, rendered.tmpfs, found, facts.desired.policies, on_disk)
@@ -283,6 +324,17 @@ def _running(
         )
     )
     return _Outcome(ready, Report(tuple(conditions), fields), action, rendered)
+
+
+def _pressed(facts: Facts, pod: ObservedPod) -> list[Condition]:
+    """What a shortage of memory means for a pod that runs."""
+    if pod.name in facts.pressure.thrashing:
+        message = "reads its memory again and again: its limit is too small; raise spec.resources.limits.memory"
+        return [Condition(Type.MEMORY_PRESSURE, True, Reason.THRASHING, message)]
+    if pod.reduced:
+        message = "runs with less context and a q8_0 cache until the memory of the machine suffices and it is idle"
+        return [Condition(Type.MEMORY_PRESSURE, True, Reason.MODEL_REDUCED, message)]
+    return []
 
 
 def _stored(service: XnaiService, *types: Type) -> list[Condition]:

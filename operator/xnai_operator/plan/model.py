@@ -7,6 +7,7 @@ from typing import Any, Literal
 from xnai_operator.api.conditions import Condition, Reason
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.pressure import Ladder, Step
 from xnai_operator.plan.observed import Observed, ObservedMount
 from xnai_operator.plan.readiness import ProbeState
 from xnai_operator.render.environment import Environment
@@ -37,16 +38,28 @@ class Desired:
 
 @dataclass(frozen=True)
 class Machine:
-    """The node: `allocatable` bytes for services, and what rendering needs."""
+    """The node: `allocatable` bytes for services, what rendering needs, and its `gpus` (paths of render nodes)."""
 
     allocatable: int
     environment: Environment
+    gpus: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """The ladder, and what its measures need to know of running pods, by name: those `idle`, those that are
+    `thrashing` in their own limit, and the memory each uses in bytes (read only when one may be stopped)."""
+
+    ladder: Ladder = field(default_factory=Ladder)
+    idle: frozenset[str] = frozenset()
+    thrashing: frozenset[str] = frozenset()
+    used: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Facts:
     """All that `decide` looks at. `probes` and `mounts` by pod name, for the container running now; `busy`: pods on
-    which an action of an earlier pass is under way."""
+    which an action of an earlier pass is under way; `pressure`: how the node's memory is."""
 
     desired: Desired
     observed: Observed
@@ -54,12 +67,13 @@ class Facts:
     probes: Mapping[str, ProbeState]
     mounts: Mapping[str, tuple[ObservedMount, ...]]
     busy: frozenset[str] = frozenset()
+    pressure: Pressure = Pressure()
 
 
 @dataclass(frozen=True)
 class Action:
     """`start` carries the pod to run (an older one of its name is replaced), `stop` only the name, `resize`
-    the pod whose tmpfs sizes the running one is to get."""
+    the pod whose tmpfs sizes the running one is to get. `relief`: a measure of the pressure ladder."""
 
     kind: Literal["start", "stop", "resize"]
     name: str
@@ -67,6 +81,7 @@ class Action:
     message: str
     pod: RenderedPod | None = field(default=None, repr=False)
     grace_seconds: int = 10
+    relief: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +94,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Plan:
-    """`wake_at`: seconds since the epoch when to look again even if nothing happens."""
+    """`wake_at`: seconds since the epoch when to look again even if nothing happens. `steps`: running pods that are
+    told of the pressure, with the step they are told."""
 
     actions: tuple[Action, ...]
     services: Mapping[str, Report]
     policies: Mapping[str, Report]
     rendered: Mapping[str, RenderedPod]
     wake_at: float | None = None
+    steps: Mapping[str, Step] = field(default_factory=dict)

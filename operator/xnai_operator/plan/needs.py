@@ -21,11 +21,13 @@ HELD: Final = 1 << 31
 @dataclass(frozen=True)
 class Needs:
     """By the service's key. `exceeded`: the budget of a policy does not hold its mounts. `on_disk`: paths that are on
-    disk whatever the memory, for a budget, or because going back would lose what the running pod has there."""
+    disk whatever the memory, for a budget, or because going back would lose what the running pod has there;
+    `spillable`: paths that may be on disk."""
 
     demands: Mapping[str, Demand]
     exceeded: Mapping[str, Violation]
     on_disk: Mapping[str, frozenset[str]]
+    spillable: Mapping[str, frozenset[str]]
 
 
 def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
@@ -36,6 +38,7 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
     demands: dict[str, Demand] = {}
     exceeded: dict[str, Violation] = {}
     on_disk: dict[str, frozenset[str]] = {}
+    spillables: dict[str, frozenset[str]] = {}
     for key in sorted(mounts, key=lambda k: (-priorities[k], facts.desired.services[k].created, k)):
         service, merged_mounts = facts.desired.services[key], mounts[key]
         pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
@@ -43,6 +46,7 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
         if service.spec.suspend and not running:
             continue
         may = may_be_on_disk(service, merged_mounts, policies)
+        spillables[key] = may
         stays = may if pod is not None and pod.running and pod.on_disk else frozenset[str]()
         short = budgets.exceeded(service, merged_mounts, policies, stays)
         if short is not None:
@@ -62,4 +66,4 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
         # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
         priority = HELD if service.spec.suspend else priorities[key]
         demands[key] = demand(service, in_memory, model, priority=priority, running=running, spillable=spillable)
-    return Needs(demands, exceeded, on_disk)
+    return Needs(demands, exceeded, on_disk, spillables)

@@ -33,7 +33,7 @@ class Usage:
 class ObservedPod:
     """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
     `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run. `on_disk`: tmpfs mounts fell
-    back to volumes when it was started."""
+    back to volumes when it was started; `reduced`: its model was loaded smaller."""
 
     name: str
     namespace: str
@@ -49,6 +49,7 @@ class ObservedPod:
     image_id: str = ""
     memory_limit: int = 0
     on_disk: bool = False
+    reduced: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ run beside the passes and only mark the node dirty when a verdict changed.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from xnai_operator.api.resources import XnaiService
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
+from xnai_operator.memory.pressure import Step
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan import backoff, readiness
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Action, Facts, Machine, Plan, Report
+from xnai_operator.reconcile.pressure import PressureWatch
 from xnai_operator.reconcile.store import Store
 from xnai_operator.reconcile.writer import Api, event_for, status_for
+from xnai_operator.render.pod import RenderedPod
 
 log = structlog.get_logger()
 
@@ -31,6 +35,9 @@ RESYNC_SECONDS = 60.0
 
 MOUNT_SECONDS = 5.0
 """How often the fill of tmpfs mounts is read: 2 ms a pod."""
+
+MEMORY_SECONDS = 1.0
+"""How often the machine's memory is read: a pod can grow by 80 MiB in it; a reading takes 0.1 ms."""
 
 PROBE_TICK_SECONDS = 0.25
 """How often it is looked which probes are due."""
@@ -42,11 +49,21 @@ Life = tuple[str, int, float]
 class Engine:
     """Drives one backend towards what the store holds. `clock` gives seconds since the epoch."""
 
-    def __init__(self, store: Store, backend: Backend, api: Api, machine: Machine, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        backend: Backend,
+        api: Api,
+        machine: Machine,
+        pressure: PressureWatch,
+        clock: Callable[[], float],
+    ) -> None:
         self.store = store
         self._backend = backend
         self._api = api
         self._machine = machine
+        self._pressure = pressure
+        self._told: dict[Life, Step] = {}
         self._clock = clock
         self._dirty = asyncio.Event()
         self._dirty.set()
@@ -68,7 +85,8 @@ class Engine:
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
         beside = [
-            asyncio.create_task(work()) for work in (self._watch_runtime, self._probe_forever, self._watch_mounts)
+            asyncio.create_task(work())
+            for work in (self._watch_runtime, self._probe_forever, self._watch_mounts, self._watch_memory)
         ]
         try:
             while True:
@@ -108,10 +126,21 @@ class Engine:
             # A stop takes as long as its grace: no pass waits for it, and a pod has one action at a time.
             if action.name not in self._acting:
                 self._acting[action.name] = asyncio.create_task(self._act(action, reported))
+        await self._tell(plan)
         await reported
         if not self._acting:
             await self._sweep(facts)
         return plan
+
+    async def _tell(self, plan: Plan) -> None:
+        """Each pod is told its step once; one that was there before this process, too."""
+        running = {_life(pod): pod for pod in self._pods.values() if pod.running}
+        self._told = {life: step for life, step in self._told.items() if life in running}
+        for life, pod in running.items():
+            step = plan.steps.get(pod.name, Step.NORMAL)
+            if self._told.get(life) is not step:
+                await self._backend.tell(pod.name, step)
+                self._told[life] = step
 
     async def finished(self) -> None:
         """Until no action is under way."""
@@ -144,7 +173,14 @@ class Engine:
             probes={life[0]: state for life, state in self._probes.items()},
             mounts={life[0]: found for life, found in self._mounts.items()},
             busy=frozenset(self._acting),
+            pressure=self._pressure.facts(await self._used(lives.values())),
         )
+
+    async def _used(self, running: Iterable[ObservedPod]) -> dict[str, int]:
+        """Memory by pod, read only when the ladder may stop one: it takes a millisecond a process."""
+        if self._pressure.ladder.step < Step.EVICT:
+            return {}
+        return {pod.name: (await self._backend.usage(pod)).memory for pod in running}
 
     async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
         try:
@@ -173,18 +209,20 @@ class Engine:
             log.warning(
                 "action failed", action=action.kind, pod=action.name, reason=error.reason.value, message=error.message
             )
-        if action.pod is None:
-            return
+        if action.relief:
+            self._pressure.acted()
         await reported  # what came of it is written over what was planned
-        body = self.store.get("XnaiService", action.pod.namespace, action.pod.service)
+        namespace, name = action.name.split(".", 1)
+        body = self.store.get("XnaiService", namespace, name)
         if body is None:
             return
         now = self._clock()
-        if action.kind == "resize" and failure is not None:
-            return  # tried again at the next pass, and said by the condition
+        if action.kind != "start" and failure is not None:
+            return  # tried again at the next pass
         if failure is None:
             verb = action.kind.capitalize()
-            await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=False))
+            warning = action.relief and action.reason is not Reason.MODEL_RESTORED
+            await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=warning))
             return
         await self._record(event_for(body, failure.reason.value, failure.message, "Start", now, warning=True))
         restarts = int((body.get("status") or {}).get("restarts", 0)) + 1
@@ -237,6 +275,35 @@ class Engine:
             except BackendError as error:
                 log.warning("watching the runtime broke off", reason=error.reason.value, message=error.message)
             await asyncio.sleep(1.0)
+
+    async def _watch_memory(self) -> None:
+        while True:
+            await self.read_memory()
+            await asyncio.sleep(MEMORY_SECONDS)
+
+    async def read_memory(self) -> None:
+        """Read how the machine's memory is; tell of a step of the ladder, and ask for a pass."""
+        watch = self._pressure
+        before, dirty = watch.tick(self._pods.values())
+        step = watch.ladder.step
+        if dirty:
+            self.mark_dirty()
+        if step is before:
+            return
+        verb = "rises" if step > before else "falls"
+        message = f"memory pressure {verb} from {before.word} to {step.word}: {watch.told()}"
+        log.info("pressure", step=step.word, message=message, reason=Reason.MEMORY_PRESSURE.value)
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": platform.node(), "namespace": "default"}}
+        warning = step > before
+        reason = Reason.MEMORY_PRESSURE.value
+        await self._record(event_for(node, reason, message, "Watch", self._clock(), warning=warning))
+        if before is Step.NORMAL:
+            loaded = {Path(pod.model_file).name for pod in self._loaded() if pod.model_file is not None}
+            await asyncio.to_thread(watch.drop_caches, self._models.files(without=loaded))
+
+    def _loaded(self) -> list[RenderedPod]:
+        rendered = self._plan.rendered if self._plan is not None else {}
+        return [rendered[key] for key, pod in self._pods.items() if pod.running and key in rendered]
 
     async def _watch_mounts(self) -> None:
         while True:

@@ -33,6 +33,14 @@ def event_for(
 ) -> dict[str, Any]:
     """An event about the object. `action` is a verb; the message is cut at the API's 1024 bytes."""
     metadata = body["metadata"]
+    regarding = {
+        "apiVersion": body.get("apiVersion", API_VERSION),
+        "kind": body["kind"],
+        "name": metadata["name"],
+        "uid": metadata.get("uid", ""),
+    }
+    if body["kind"] != "Node":  # a node is in no namespace; its events are in the default one
+        regarding["namespace"] = metadata.get("namespace", "default")
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -48,11 +56,5 @@ def event_for(
         "reason": reason,
         "action": action,
         "note": message.encode()[:1024].decode(errors="ignore"),
-        "regarding": {
-            "apiVersion": API_VERSION,
-            "kind": body["kind"],
-            "name": metadata["name"],
-            "namespace": metadata.get("namespace", "default"),
-            "uid": metadata.get("uid", ""),
-        },
+        "regarding": regarding,
     }

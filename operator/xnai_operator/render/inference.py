@@ -6,6 +6,9 @@ from xnai_operator.api.quantity import to_millicores
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
 
 MODEL_DIRECTORY: Final = "/models"
+SIGNAL_DIRECTORY: Final = "/run/xnai"
+SIGNAL_FILE: Final = "pressure"
+"""Holds the step of the pressure ladder the service is to follow: 0, or 4 and more, when it refuses new requests."""
 
 
 def threads(spec: XnaiServiceSpec, cores: int) -> int:
@@ -21,7 +24,7 @@ def threads(spec: XnaiServiceSpec, cores: int) -> int:
 
 
 def environment(spec: XnaiServiceSpec, cores: int) -> dict[str, str]:
-    """XNAI_MODEL and its siblings; empty for a service that does no inference."""
+    """XNAI_MODEL and the others; empty for a service that does no inference."""
     if spec.inference is None:
         return {}
     inference = spec.inference
@@ -32,4 +35,5 @@ def environment(spec: XnaiServiceSpec, cores: int) -> dict[str, str]:
         "XNAI_THREADS": str(threads(spec, cores)),
         "XNAI_KV_TYPE": inference.kv_cache_type,
         "XNAI_DEVICE": inference.device,
+        "XNAI_PRESSURE": f"{SIGNAL_DIRECTORY}/{SIGNAL_FILE}",
     }

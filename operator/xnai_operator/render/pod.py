@@ -49,7 +49,8 @@ class NetworkAttachment:
 
 @dataclass(frozen=True)
 class RenderedPod:
-    """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label."""
+    """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label. `signal`:
+    the directory of the host in which the pod reads the step of the pressure ladder."""
 
     namespace: str
     service: str
@@ -62,6 +63,7 @@ class RenderedPod:
     volumes: tuple[PersistentVolume, ...]
     network: NetworkAttachment
     model_file: str | None = None
+    signal: str | None = None
 
     @property
     def name(self) -> str:

@@ -118,8 +118,11 @@ def render(
     contents: FileContents,
     environment: Environment,
     on_disk: frozenset[str] = frozenset(),
+    *,
+    reduced: bool = False,
 ) -> RenderedPod:
     """The service as a pod. `tmpfs` are its merged mounts, `on_disk` the paths of those that fall back to volumes;
+    `reduced` marks a model that is loaded smaller than it is declared;
     `contents` holds what its config and secrets name (checked before: a missing one is a KeyError here)."""
     spec = service.spec
     mounts = _Mounts()
@@ -142,11 +145,13 @@ def render(
         mounts.claim(name, mount_path, read_only=False, owned=True)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
-    model = None
+    model = signal = None
     if spec.inference is not None:
         model = f"{environment.models_dir}/{spec.inference.model.file}"
         inside = f"{inference.MODEL_DIRECTORY}/{spec.inference.model.file}"
         mounts.host_path(model, inside, read_only=True, kind="File")
+        signal = f"{environment.runtime_dir}/signals/{names.pod(service.namespace, service.name)}"
+        mounts.host_path(signal, inference.SIGNAL_DIRECTORY, read_only=True)
     variables = {e.name: e.value for e in spec.env} | inference.environment(spec, environment.cores)
     container: dict[str, Any] = {"name": names.CONTAINER, "image": spec.image, "imagePullPolicy": "IfNotPresent"}
     optional = {
@@ -186,8 +191,8 @@ def render(
         names.LABEL_UID: service.uid,
         names.LABEL_HASH: digest,
     }
-    if on_disk:
-        labels[names.LABEL_FALLBACK] = "true"
+    labels |= {names.LABEL_FALLBACK: "true"} if on_disk else {}
+    labels |= {names.LABEL_REDUCED: "true"} if reduced else {}
     metadata: dict[str, Any] = {"name": names.pod(service.namespace, service.name), "labels": labels}
     if annotations:
         metadata["annotations"] = annotations
@@ -203,4 +208,5 @@ def render(
         volumes=tuple(volumes),
         network=network,
         model_file=model,
+        signal=signal,
     )

@@ -1,5 +1,7 @@
 """An API server's side of the engine, in memory: what was written, and what is stored."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from tests.unit.conftest import make_service
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import ApiError
+from xnai_operator.memory.pressure import Reading
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
+from xnai_operator.reconcile.pressure import PressureWatch
 from xnai_operator.reconcile.store import Store
 from xnai_operator.render.environment import Environment
 
@@ -40,15 +44,52 @@ class FakeApi:
         self.events.append(event)
 
 
+class FakeSignals:
+    """Readings as a test sets them."""
+
+    def __init__(self) -> None:
+        self.reading = Reading(6 << 30, 8 << 30, 0.0, 0.0)
+        self.resting: set[int] = set()
+        self.stalled: dict[int, float] = {}
+        self.dropped: list[str] = []
+
+    def read(self) -> Reading:
+        return self.reading
+
+    def idle(self, pids: Iterable[int]) -> frozenset[int]:
+        return frozenset(self.resting & set(pids))
+
+    def stalls(self, pid: int) -> float | None:
+        return self.stalled.get(pid)
+
+    def drop_cache(self, path: Path) -> None:
+        self.dropped.append(path.name)
+
+
 class World:
     """An engine with everything round it, and a clock that stands still unless moved."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, folder: Path) -> None:
         self.now = 1_000_000.0
+        self.environment, self.folder = environment, folder
+        self.signals = FakeSignals()
         self.store = Store()
         self.api = FakeApi(self.store)
         self.backend = FakeBackend({"localhost/app:1": "sha256:1"})
-        self.engine = Engine(self.store, self.backend, self.api, Machine(8 << 30, environment), lambda: self.now)
+        self.begin()
+
+    def begin(self) -> None:
+        """The operator as a new process."""
+        watch = PressureWatch(self.signals, self.folder / "pressure.json", lambda: self.now)
+        machine = Machine(8 << 30, self.environment)
+        self.engine = Engine(self.store, self.backend, self.api, machine, watch, lambda: self.now)
+
+    async def read_memory(self, available: float, seconds: float = 1.0) -> None:
+        """A reading of this share of 8 GiB after some seconds, and the passes it leads to."""
+        self.now += seconds
+        self.signals.reading = Reading(int(available * (8 << 30)), 8 << 30, 0.0, 0.0)
+        await self.engine.read_memory()
+        await self.settle()
 
     def apply(self, name: str, version: int = 1, **spec: Any) -> None:
         metadata = {
@@ -87,5 +128,5 @@ class World:
 
 
 @pytest.fixture
-def world(environment: Environment) -> World:
-    return World(environment)
+def world(environment: Environment, tmp_path: Path) -> World:
+    return World(environment, tmp_path)

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import yaml
@@ -13,10 +15,12 @@ from xnai_operator.backends.podman.observe import Observer
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
+from xnai_operator.host.files import write_whole
 from xnai_operator.host.userns import UserNamespace
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
+from xnai_operator.render.inference import SIGNAL_FILE
 from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
 
 PLAYS = 4
@@ -37,6 +41,7 @@ class PodmanBackend:
         self._observer = Observer(self._transport, self._installation)
         self._userns = userns or UserNamespace()
         self._runtime_dir = environment.runtime_dir
+        self._signals = Path(environment.runtime_dir) / "signals"
         self._playing = asyncio.Semaphore(PLAYS)
 
     async def observe(self) -> Observed:
@@ -102,6 +107,8 @@ class PodmanBackend:
             await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
 
     async def _prepare(self, pod: RenderedPod) -> None:
+        if pod.signal is not None:
+            _write_signal(Path(pod.signal), 0)
         for tmpfs in pod.tmpfs:
             await self._userns.call(
                 "mount_tmpfs",
@@ -144,6 +151,10 @@ class PodmanBackend:
 
     async def _remove_directories(self, doomed: Callable[[str], bool]) -> list[str]:
         removed = []
+        for directory in self._signals.iterdir() if self._signals.is_dir() else ():
+            if doomed(directory.name):
+                shutil.rmtree(directory, ignore_errors=True)
+                removed.append(str(directory))
         for kind in ("tmpfs", "files"):
             below = await self._userns.call("mounts_below", path=f"{self._runtime_dir}/{kind}")
             for path in below["entries"]:
@@ -182,6 +193,12 @@ class PodmanBackend:
         """See Backend."""
         for tmpfs in pod.tmpfs:
             await self._userns.call("resize", path=tmpfs.source, size=tmpfs.size)
+
+    async def tell(self, name: str, step: int) -> None:
+        """See Backend."""
+        directory = self._signals / name
+        if directory.is_dir():
+            _write_signal(directory, step)
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
@@ -241,3 +258,9 @@ class PodmanBackend:
         """See Backend."""
         await self._userns.close()
         self._transport.close()
+
+
+def _write_signal(directory: Path, step: int) -> None:
+    """Readable by every user of the pod, whatever the umask."""
+    write_whole(directory / SIGNAL_FILE, f"{step}\n", mode=0o644)
+    directory.chmod(0o755)

@@ -84,6 +84,7 @@ def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
         "uid": labels.get(names.LABEL_UID, ""),
         "hash": labels.get(names.LABEL_HASH, ""),
         "on_disk": names.LABEL_FALLBACK in labels,
+        "reduced": names.LABEL_REDUCED in labels,
     }
     if container is None:
         return ObservedPod(**known, running=False)

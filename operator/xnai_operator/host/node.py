@@ -1,0 +1,81 @@
+"""What the machine is made of, read from /proc and /sys."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Node:
+    """Sizes in bytes. `cpus`: those this process may use; `cores`: the physical ones among them, on which threads of
+    inference gain. `controllers`: of cgroup version 2, those the user may use. `gpus`: render nodes of /dev/dri."""
+
+    memory: int
+    swap: int
+    zram: bool
+    cpus: int
+    cores: int
+    cgroup_version: int
+    controllers: tuple[str, ...]
+    gpus: tuple[str, ...]
+    vulkan: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for people and scripts."""
+        return {
+            "memoryBytes": self.memory,
+            "swapBytes": self.swap,
+            "zram": self.zram,
+            "cpus": self.cpus,
+            "cores": self.cores,
+            "cgroupVersion": self.cgroup_version,
+            "controllers": list(self.controllers),
+            "gpus": list(self.gpus),
+            "vulkan": self.vulkan,
+        }
+
+
+def memory_value(meminfo: str, key: str) -> int:
+    """A line of /proc/meminfo's text, in bytes. Raises StopIteration when there is none."""
+    line = next(line for line in meminfo.splitlines() if line.startswith(f"{key}:"))
+    return int(line.split()[1]) * 1024
+
+
+def physical_cores(sys: Path, cpus: frozenset[int]) -> int:
+    """How many cores the CPUs are on: two hardware threads of one core share what llama.cpp needs."""
+    cores = set()
+    for cpu in cpus:
+        siblings = sys / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        cores.add(siblings.read_text().strip() if siblings.exists() else str(cpu))
+    return len(cores)
+
+
+def controllers(sys: Path, uid: int) -> tuple[int, tuple[str, ...]]:
+    """The version of cgroups, and the controllers that systemd delegated to the user."""
+    root = sys / "fs/cgroup"
+    if not (root / "cgroup.controllers").exists():
+        return 1, ()
+    own = root / f"user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
+    return 2, tuple(own.read_text().split()) if own.exists() else ()
+
+
+def read(root: Path = Path("/")) -> Node:
+    """The machine, with its file systems below `root` (tests have a copy)."""
+    proc, sys = root / "proc", root / "sys"
+    meminfo = (proc / "meminfo").read_text()
+    cpus = frozenset(os.sched_getaffinity(0))
+    version, delegated = controllers(sys, os.getuid())
+    swaps = (proc / "swaps").read_text() if (proc / "swaps").exists() else ""
+    drivers = [*root.glob("usr/share/vulkan/icd.d/*.json"), *root.glob("etc/vulkan/icd.d/*.json")]
+    return Node(
+        memory=memory_value(meminfo, "MemTotal"),
+        swap=memory_value(meminfo, "SwapTotal"),
+        zram="/dev/zram" in swaps,
+        cpus=len(cpus),
+        cores=physical_cores(sys, cpus),
+        cgroup_version=version,
+        controllers=delegated,
+        gpus=tuple(sorted(f"/{path.relative_to(root)}" for path in root.glob("dev/dri/renderD*"))),
+        vulkan=bool(drivers),
+    )

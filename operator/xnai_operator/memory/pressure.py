@@ -1,0 +1,146 @@
+"""The pressure ladder: from readings of the machine's memory to what is to be given up. Pure; the caller gives the
+clock.
+
+Thresholds: between kubelet's (evicts at 100 MiB, too late when a pod grows by 80 MiB a second) and systemd-oomd's
+(pressure of 60 % for 30 s), measured on machines of 8 GB.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from typing import Any, Final
+
+MI: Final = 1 << 20
+LARGEST: Final = 16 << 30
+"""Shares are of the machine's memory up to this: a fifth of 64 GiB is no shortage."""
+PACE_SECONDS: Final = 30.0
+"""Between two steps, and between two measures of a step: each needs time to show."""
+KILL_PACE_SECONDS: Final = 5.0
+CALM_SECONDS: Final = 300.0
+"""Readings must call for less for this long before the ladder is climbed down (kubelet's transition period)."""
+
+
+class Step(IntEnum):
+    """What is done. Each step includes `HOLD`."""
+
+    NORMAL = 0
+    HOLD = 1
+    """Nothing new is started; the page cache of models that nobody has loaded is dropped."""
+    SHRINK = 2
+    """Idle models are loaded again with less context and a smaller cache."""
+    SPILL = 3
+    """tmpfs mounts of idle services that may be on disk are moved there."""
+    EVICT = 4
+    """The least important service refuses new requests, then is stopped; the next follows."""
+    KILL = 5
+    """The same at once, without grace."""
+
+    @property
+    def word(self) -> str:
+        """For people: Normal, Hold ..."""
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`available` (MemAvailable) and `total` in bytes; `some` and `full`: PSI's avg10 of memory in percent, None where
+    the kernel has none."""
+
+    available: int
+    total: int
+    some: float | None = None
+    full: float | None = None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Entered when `available` falls below this share, or when PSI is `stall` percent for `seconds`."""
+
+    step: Step
+    share: float
+    stall: float
+    seconds: float
+    full: bool = False
+    """Which of PSI's two lines: all tasks stalled, or some."""
+    least: int = 0
+    """Bytes: entered below this whatever the share is."""
+
+
+RUNGS: Final = (
+    Rung(Step.HOLD, 0.20, 5, 10),
+    Rung(Step.SHRINK, 0.15, 10, 10),
+    Rung(Step.SPILL, 0.12, 20, 15),
+    Rung(Step.EVICT, 0.10, 40, 15),
+    Rung(Step.KILL, 0.05, 60, 30, full=True, least=300 * MI),
+)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Where the ladder stands; stored, so that a new process goes on from it. Times in seconds since the epoch, 0 when
+    not. `changed_at`: the last step; `acted_at`: the last measure taken; `calm_since`: since when readings call
+    for less; `stalled_since`: for each rung, since when PSI is at its threshold."""
+
+    step: Step = Step.NORMAL
+    changed_at: float = 0.0
+    acted_at: float = 0.0
+    calm_since: float = 0.0
+    stalled_since: tuple[float, ...] = (0.0,) * len(RUNGS)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"step": int(self.step)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Ladder":
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError when it is something else."""
+        since = tuple(float(value) for value in stored["stalled_since"])
+        times = {key: float(stored[key]) for key in ("changed_at", "acted_at", "calm_since")}
+        if len(since) != len(RUNGS):
+            raise ValueError(f"{len(since)} rungs")
+        return cls(Step(stored["step"]), **times, stalled_since=since)
+
+
+def _short(rung: Rung, reading: Reading) -> bool:
+    return reading.available < max(rung.share * min(reading.total, LARGEST), rung.least)
+
+
+def _stalls(rung: Rung, reading: Reading) -> bool:
+    value = reading.full if rung.full else reading.some
+    return value is not None and value >= rung.stall
+
+
+def after(ladder: Ladder, reading: Reading, now: float) -> Ladder:
+    """The ladder after a reading.
+
+    Up one step in 30 s, but at once to `EVICT` or `KILL` when available memory calls for it. Down when readings have
+    called for less for five minutes, one step in 30 s.
+    """
+    since = tuple(
+        (before or now) if _stalls(rung, reading) else 0.0
+        for rung, before in zip(RUNGS, ladder.stalled_since, strict=True)
+    )
+    short = max((rung.step for rung in RUNGS if _short(rung, reading)), default=Step.NORMAL)
+    stalled = max(
+        (rung.step for rung, begun in zip(RUNGS, since, strict=True) if begun and now - begun >= rung.seconds),
+        default=Step.NORMAL,
+    )
+    wanted = max(short, stalled)
+    ladder = replace(ladder, stalled_since=since)
+    if wanted >= ladder.step:
+        ladder = replace(ladder, calm_since=0.0)
+    if wanted == ladder.step:
+        return ladder
+    paced = now - ladder.changed_at >= PACE_SECONDS
+    if wanted > ladder.step:
+        if short >= Step.EVICT and short > ladder.step:
+            return replace(ladder, step=short, changed_at=now)
+        return replace(ladder, step=Step(ladder.step + 1), changed_at=now) if paced else ladder
+    ladder = replace(ladder, calm_since=ladder.calm_since or now)
+    if paced and now - ladder.calm_since >= CALM_SECONDS:
+        return replace(ladder, step=Step(ladder.step - 1), changed_at=now)
+    return ladder
+
+
+def may_act(ladder: Ladder, now: float) -> bool:
+    """Whether the last measure had its time to show."""
+    return now - ladder.acted_at >= (KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS)

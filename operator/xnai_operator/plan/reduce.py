@@ -1,0 +1,30 @@
+"""A model loaded smaller: what is asked of it while the memory of the machine is short."""
+
+from dataclasses import replace
+from typing import Final
+
+from xnai_operator.api.resources import XnaiService
+
+SHARE: Final = 4
+LEAST: Final = 512
+"""Tokens: fewer hold no question with its sources."""
+
+
+def reduced(service: XnaiService) -> XnaiService:
+    """The service with less context, a q8_0 cache and one slot; the same object when nothing can be less.
+
+    Of an 8 B model 8k to 2k tokens free 768 MiB, q8_0 saves 47 % of what remains.
+    """
+    inference = service.spec.inference
+    if inference is None:
+        return service
+    floor = inference.min_context_size or max(inference.context_size // SHARE, LEAST)
+    change = {
+        "context_size": min(inference.context_size, floor),
+        "kv_cache_type": "q8_0" if inference.kv_cache_type in {"f16", "f32"} else inference.kv_cache_type,
+        "parallel": 1,
+    }
+    if all(getattr(inference, key) == value for key, value in change.items()):
+        return service
+    smaller = inference.model_copy(update=change)
+    return replace(service, spec=service.spec.model_copy(update={"inference": smaller}))
