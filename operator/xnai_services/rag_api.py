@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import redis.asyncio
 import uvicorn
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.responses import StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
@@ -222,7 +222,12 @@ def build(rag: Rag) -> FastAPI:
             rag.metrics.breaker.labels(name).set(state == "open")
         return Response(generate_latest(rag.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @api.post("/stream")
+    def admit() -> None:
+        if settings.refuses():
+            rag.metrics.answers.labels("refused").inc()
+            raise HTTPException(503, "the machine is short of memory; try again soon", {"Retry-After": "30"})
+
+    @api.post("/stream", dependencies=[Depends(admit)])
     async def stream(asked: Question) -> StreamingResponse:
         async def body() -> AsyncIterator[str]:
             async for name, data in rag.events(asked):
@@ -230,7 +235,7 @@ def build(rag: Rag) -> FastAPI:
 
         return StreamingResponse(body(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    @api.post("/query")
+    @api.post("/query", dependencies=[Depends(admit)])
     async def query(asked: Question) -> dict[str, Any]:
         answer: dict[str, Any] = {"answer": ""}
         async for name, data in rag.events(asked):

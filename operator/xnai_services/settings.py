@@ -29,6 +29,15 @@ def folder(name: str, default: str) -> Path:
     return Path(os.environ.get(name, default))
 
 
+def refuses(closed: int = 4) -> bool:
+    """Whether the operator asks to refuse new requests, because the machine is short of memory and this service may
+    be stopped next: the file $XNAI_PRESSURE holds a step of at least `closed`."""
+    try:
+        return int(Path(os.environ.get("XNAI_PRESSURE", "")).read_text()) >= closed
+    except (OSError, ValueError):  # no operator tells anything
+        return False
+
+
 def redis_client(user: str, *, timeout: float, retries: int = 0) -> redis.asyncio.Redis:
     """A client of the stack's Redis as `user`, its password read from /run/secrets/redis/<user>-password.
 

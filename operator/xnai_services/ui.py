@@ -86,7 +86,8 @@ def build(rag_url: str, http: httpx.AsyncClient, health: dict[str, str] = HEALTH
                 await answer.aclose()
 
         kind = answer.headers.get("content-type", "application/json")
-        return StreamingResponse(pieces(), status_code=answer.status_code, media_type=kind)
+        later = {key: answer.headers[key] for key in ("retry-after",) if key in answer.headers}
+        return StreamingResponse(pieces(), status_code=answer.status_code, media_type=kind, headers=later)
 
     @api.post("/api/documents")
     async def documents(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,18 @@ async def test_changes_tells_of_a_start(backend: Backend, environment: Environme
 async def test_logs_of_what_is_not_there_are_an_error(backend: Backend) -> None:
     with pytest.raises(BackendError):
         await backend.logs("test.nobody", 10)
+
+
+@pytest.mark.parametrize("inference", [True, False])
+async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
+    inference: bool, backend: Backend, environment: Environment
+) -> None:
+    folder = Path(environment.models_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "m.gguf").touch()
+    wanted = pod(environment, **({"inference": {"model": {"file": "m.gguf"}}} if inference else {}))
+    await backend.start(wanted)
+    await backend.tell(wanted.name, 4)
+    seen = await found(backend)
+    assert seen is not None
+    assert seen.running

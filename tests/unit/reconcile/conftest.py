@@ -75,7 +75,7 @@ class World:
         self.signals = FakeSignals()
         self.store = Store()
         self.api = FakeApi(self.store)
-        self.backend = FakeBackend({"localhost/app:1": "sha256:1"})
+        self.backend: Any = FakeBackend({"localhost/app:1": "sha256:1"})
         self.begin()
 
     def begin(self) -> None:
@@ -111,18 +111,18 @@ class World:
         found = {c["type"]: (c["status"], c["reason"]) for c in body.get("status", {}).get("conditions", [])}
         return found.get(kind, ("", ""))
 
-    async def one_pass(self) -> None:
-        """A pass, and what it began."""
-        await self.engine.one_pass()
+    async def one_pass(self) -> bool:
+        """A pass, and what it began. Whether it began anything."""
+        plan = await self.engine.one_pass()
         await self.engine.finished()
+        return bool(plan.actions)
 
     async def settle(self) -> None:
-        """Passes until one does nothing."""
+        """Passes until one does and says nothing."""
         for _ in range(20):
-            writes, starts = len(self.api.writes), len(self.backend.starts)
+            writes = len(self.api.writes)
             await self.engine.probe_once()
-            await self.one_pass()
-            if (len(self.api.writes), len(self.backend.starts)) == (writes, starts):
+            if not await self.one_pass() and len(self.api.writes) == writes:
                 return
         raise AssertionError("the engine does not come to rest in 20 passes")
 

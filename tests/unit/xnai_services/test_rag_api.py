@@ -200,3 +200,15 @@ async def test_metrics_count_the_answers(world: World) -> None:
     await world.rag.warm_up()
     await world.events(QUESTION)
     assert 'xnai_rag_answers_total{outcome="generated"} 1.0' in (await world.http.get("/metrics")).text
+
+
+@pytest.mark.parametrize(("step", "status"), [("0", 200), ("3", 200), ("4", 503), ("5", 503), ("", 200), (None, 200)])
+@pytest.mark.parametrize("path", ["/query", "/stream"])
+async def test_new_questions_are_refused_when_the_operator_asks_for_it(
+    path: str, step: str | None, status: int, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XNAI_PRESSURE", str(tmp_path / "pressure"))
+    if step is not None:
+        (tmp_path / "pressure").write_text(step)
+    answer = await world.http.post(path, json={"question": "What?"})
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, "30" if status == 503 else None)

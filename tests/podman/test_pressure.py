@@ -1,0 +1,53 @@
+"""The pressure ladder on real pods. The readings are injected: nothing here may bring the machine to its limits."""
+
+from pathlib import Path
+
+from tests.podman.conftest import inside
+from tests.unit.models.test_gguf import WHOLE
+from tests.unit.reconcile.conftest import World
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.render.environment import Environment
+
+RUN = {"image": "localhost/xnai-test:1", "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0}
+
+
+def context() -> str:
+    return inside("default.model", "sh", "-c", "echo $XNAI_CTX $XNAI_KV_TYPE").stdout.strip()
+
+
+def told() -> str:
+    return inside("default.model", "sh", "-c", "cat $XNAI_PRESSURE").stdout.strip()
+
+
+async def test_the_ladder_is_climbed_and_left_again(
+    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+) -> None:
+    folder = Path(environment.models_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "m.gguf").write_bytes(WHOLE)
+    world = World(environment, tmp_path)
+    world.backend = podman_backend
+    world.begin()
+    world.apply("high", priority=10, **RUN)
+    world.apply("model", priority=5, inference={"model": {"file": "m.gguf"}}, **RUN)
+    world.apply("low", **RUN)
+
+    async def passes(available: float, seconds: float) -> set[str]:
+        await world.read_memory(available, seconds)
+        pods = (await podman_backend.observe()).pods
+        world.signals.resting = {pod.pid for pod in pods.values()}
+        await world.read_memory(available, 0)
+        return {pod.service for pod in (await podman_backend.observe()).pods.values() if pod.running}
+
+    assert await passes(0.6, 1) == {"high", "model", "low"}
+    assert (context(), told()) == ("2048 f16", "0")
+    await passes(0.14, 1)
+    assert await passes(0.14, 30) == {"high", "model", "low"}
+    assert (context(), world.condition("model", "MemoryPressure")) == ("512 q8_0", ("True", "ModelReduced"))
+    assert await passes(0.04, 30) == {"high", "model"}
+    assert told() == "5"
+    assert await passes(0.04, 10) == {"high"}
+    running: set[str] = set()
+    for _ in range(16):
+        running = await passes(0.6, 30)
+    assert (running, context(), told()) == ({"high", "model", "low"}, "2048 f16", "0")
