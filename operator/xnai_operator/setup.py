@@ -30,6 +30,7 @@ def environment(config: Config) -> Environment:
         models_dir=str(config.models),
         key=installation_key(config.state / "installation.key"),
         cores=node.read().cores,
+        cpus=frozenset(os.sched_getaffinity(0)),
     )
 
 

@@ -185,3 +185,9 @@ async def test_a_kept_id_owns_its_mounts_and_the_files_of_the_user(
     assert (done.returncode, done.stdout, done.stderr) == (0, "x", "")
     assert (tmp_path / "file").stat().st_uid == os.getuid()
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
+
+
+async def test_a_cpu_set_holds_for_every_thread(podman_backend: PodmanBackend, environment: Environment) -> None:
+    pod = await started(podman_backend, rendered("bound", environment, resources={"cpuSet": "1"}))
+    assert os.sched_getaffinity(pod.pid) == {1}
+    assert "Cpus_allowed_list:\t1\n" in inside("test.bound", "cat", "/proc/1/status").stdout

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     MOUNT_PATH_DUPLICATE = "MountPathDuplicate"
     MOUNT_PATH_NESTED = "MountPathNested"
     HOST_PORT_CONFLICT = "HostPortConflict"
+    CPU_SET_CONFLICT = "CpuSetConflict"
     DEPENDENCY_CYCLE = "DependencyCycle"
     DEPENDENCY_MISSING = "DependencyMissing"
     LIMIT_TOO_SMALL = "LimitTooSmall"

@@ -10,7 +10,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.admission import demand
+from xnai_operator.memory.admission import VULKAN, demand
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.render import names
 from xnai_operator.render.podman import FileContents
@@ -28,6 +28,8 @@ class Input:
     images: Mapping[str, str]
     models: Mapping[str, ModelHeader | str]
     volumes: frozenset[str]
+    gpus: frozenset[str] = frozenset()
+    cpus: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,32 @@ def model(given: Input) -> Violation | None:
     return None
 
 
+def device(given: Input) -> Violation | None:
+    """The GPU is there."""
+    inference = given.service.spec.inference
+    if inference is None or inference.device == "cpu" or VULKAN in given.gpus:
+        return None
+    return _missing(
+        Reason.DEVICE_MISSING, f"spec.inference.device: this machine has no {VULKAN}; use cpu, or install its driver"
+    )
+
+
+def cpu_set(given: Input) -> Violation | None:
+    """The CPUs exist and are no older service's."""
+    path, own = "spec.resources.cpuSet", given.service.spec.resources.cpus
+    if absent := sorted(own - given.cpus):
+        return _wrong(Reason.SPEC_INVALID, f"{path}: this machine has no CPU {absent[0]}; it has {len(given.cpus)}")
+    for other in given.services.values():
+        if other.key == given.service.key or _age(other) > _age(given.service):
+            continue
+        if shared := sorted(own & other.spec.resources.cpus):
+            return _wrong(
+                Reason.CPU_SET_CONFLICT,
+                f"{path}: CPU {shared[0]} is taken by XnaiService {other.namespace}/{other.name}; choose another",
+            )
+    return None
+
+
 def memory_limit(given: Input) -> Violation | None:
     """The limit holds what the service needs: below it the pod is killed, or reads its weights again and again."""
     limit = given.service.spec.resources.limits.memory
@@ -227,7 +255,8 @@ def memory_limit(given: Input) -> Violation | None:
 
 
 CHAIN: tuple[Check, ...] = (
-    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model, memory_limit,
+    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model, device, cpu_set,
+    memory_limit,
 )  # fmt: skip
 
 

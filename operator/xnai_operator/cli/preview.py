@@ -8,8 +8,9 @@ from xnai_operator.cli import manifests
 from xnai_operator.config import Config
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Facts, Plan
+from xnai_operator.plan.model import Facts, Plan, Pressure
 from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.reconcile.pressure import stored_ladder
 from xnai_operator.reconcile.store import Store
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
@@ -64,7 +65,8 @@ async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], no
         await backend.close()
     machine = setup.machine(config)
     desired = store.desired(ModelFolder(config.models).read())
-    return decide(Facts(desired, observed, machine, {}, {}), now), named
+    pressure = Pressure(stored_ladder(config.pressure))
+    return decide(Facts(desired, observed, machine, {}, {}, pressure=pressure), now), named
 
 
 def changes(plan: Plan) -> list[dict[str, Any]]:

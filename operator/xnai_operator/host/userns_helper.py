@@ -172,6 +172,19 @@ def usage(*, pid: int) -> dict[str, Any]:
     return {"memory": total * 1024}
 
 
+def bind(*, pid: int, cpus: list[int]) -> dict[str, Any]:
+    """Run every thread of the container on these CPUs only (sched_setaffinity(2)); threads made later inherit it."""
+    namespace = os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - a magic link, not a path
+    for entry in os.scandir("/proc"):
+        try:
+            if entry.name.isdigit() and os.readlink(f"/proc/{entry.name}/ns/pid") == namespace:  # noqa: PTH115
+                for thread in os.listdir(f"/proc/{entry.name}/task"):  # noqa: PTH208 - names are all that is needed
+                    os.sched_setaffinity(int(thread), cpus)
+        except (ProcessLookupError, FileNotFoundError, PermissionError):
+            continue  # ended meanwhile, or another user's
+    return {}
+
+
 def remount(*, pid: int, path: str, size: int) -> dict[str, Any]:
     """Bound a tmpfs of a running container to `size` bytes, noexec, nosuid, nodev, in its own mount namespace."""
     child = os.fork()  # setns to a mount namespace is refused to a process with several threads
@@ -254,6 +267,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         mounts_below,
         container_mounts,
         usage,
+        bind,
         remount,
         probe,
         mtu,

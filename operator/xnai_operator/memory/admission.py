@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
@@ -10,6 +11,8 @@ from xnai_operator.memory.model import ModelHeader
 from xnai_operator.memory.sizing import Load, size
 
 MI = 1 << 20
+VULKAN = "/dev/dri/renderD128"
+"""The render node that a model with `device: vulkan` gets."""
 DEFAULT_REQUEST = 64 * MI
 """For a service that declares neither request nor limit: what a small Python process takes."""
 
@@ -18,7 +21,7 @@ DEFAULT_REQUEST = 64 * MI
 class Demand:
     """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `mapped` the
     weights it maps from `model_file`, which are in memory once however many services map them,
-    `spillable` the part of `tmpfs` that may be on disk instead."""
+    `spillable` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty."""
 
     key: str
     priority: int
@@ -29,6 +32,7 @@ class Demand:
     mapped: int = 0
     model_file: str = ""
     spillable: int = 0
+    device: str = ""
 
     @property
     def total(self) -> int:
@@ -38,11 +42,16 @@ class Demand:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`admitted`, and the sum as a sentence. `on_disk`: without the tmpfs that may be on disk."""
+    """Whether it fits (`reason`), and the sum as a sentence. `on_disk`: without the tmpfs that may be on disk."""
 
-    admitted: bool
+    reason: Reason
     message: str
     on_disk: bool = False
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it may run."""
+        return self.reason is Reason.FITS
 
 
 def load(service: XnaiService) -> Load:
@@ -82,7 +91,9 @@ def demand(
     else:
         request = DEFAULT_REQUEST
     own = service.spec.priority if priority is None else priority
-    return Demand(service.key, own, service.created, request, sizes, running, mapped, file, spillable)
+    inference = service.spec.inference
+    device = VULKAN if inference is not None and inference.device == "vulkan" else ""
+    return Demand(service.key, own, service.created, request, sizes, running, mapped, file, spillable, device)
 
 
 def effective_priorities(services: Mapping[str, XnaiService]) -> dict[str, int]:
@@ -108,10 +119,12 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
     """Who fits into `allocatable` (RAM less the reserve), most important first: priority, then who runs already (a peer
     is never stopped for a peer), then age, then name.
 
-    One that does not fit waits; less important ones may still run, which wastes nothing.
+    One that does not fit waits; less important ones may still run, which wastes nothing. A GPU is one service's: two
+    models on it take its memory, and its time, from each other.
     """
     verdicts: dict[str, Verdict] = {}
     files: set[str] = set()
+    devices: dict[str, str] = {}
     used = 0
     for item in sorted(demands, key=lambda d: (-d.priority, not d.running, d.created, d.key)):
         shared = item.model_file in files
@@ -121,20 +134,22 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if shared else ""))
         total = f"{_mib(needs)} ({' + '.join(parts)})"
         rest = f"{_mib(used)} of {_mib(allocatable)} go to more important services"
-        if used + needs <= allocatable:
-            used += needs
-            if item.model_file:
-                files.add(item.model_file)
-            verdicts[item.key] = Verdict(True, f"needs {total}; {rest}")
-        elif item.spillable and used + needs - item.spillable <= allocatable:
-            used += needs - item.spillable
-            if item.model_file:
-                files.add(item.model_file)
-            disk = f"{_mib(item.spillable)} of its tmpfs are on disk instead"
-            verdicts[item.key] = Verdict(True, f"needs {total}; {rest}; {disk}", on_disk=True)
-        else:
+        on_disk = bool(item.spillable) and needs > allocatable - used >= needs - item.spillable
+        takes = needs - (item.spillable if on_disk else 0)
+        if item.device and item.device in devices:
+            message = f"{item.device} is in use by {devices[item.device]}, which is more important or was there first"
+            verdicts[item.key] = Verdict(Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
+            continue
+        if used + takes > allocatable:
             short = _mib(used + needs - allocatable)
             verdicts[item.key] = Verdict(
-                False, f"needs {total}; {rest}; {short} short: lower its request or tmpfs, or stop another service"
+                Reason.INSUFFICIENT_MEMORY,
+                f"needs {total}; {rest}; {short} short: lower its request or tmpfs, or stop another service",
             )
+            continue
+        used += takes
+        files |= {item.model_file} - {""}
+        devices |= {item.device: item.key} if item.device else {}
+        disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
+        verdicts[item.key] = Verdict(Reason.FITS, f"needs {total}; {rest}{disk}", on_disk)
     return verdicts

@@ -11,6 +11,7 @@ from xnai_operator.errors import SpecError
 from xnai_operator.memory.admission import Verdict, admit
 from xnai_operator.memory.pressure import Step
 from xnai_operator.plan import backoff, readiness, tmpfs
+from xnai_operator.plan.loading import other_load
 from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.needs import Needs, needs
 from xnai_operator.plan.observed import ObservedPod
@@ -113,6 +114,8 @@ def _input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> pref
         images=facts.observed.images,
         models=facts.desired.models,
         volumes=facts.observed.volumes,
+        gpus=facts.machine.gpus,
+        cpus=facts.machine.environment.cpus,
     )
 
 
@@ -172,7 +175,7 @@ def _service(
     admitted = Condition(
         Type.ADMITTED,
         verdict.admitted,
-        Reason.FITS if verdict.admitted else Reason.INSUFFICIENT_MEMORY,
+        verdict.reason,
         verdict.message,
     )
     if service.spec.suspend:
@@ -188,12 +191,19 @@ def _service(
         short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
         return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
     if not verdict.admitted:
-        waiting = _waiting(Reason.INSUFFICIENT_MEMORY, verdict.message, admitted, **fields)
+        waiting = _waiting(verdict.reason, verdict.message, admitted, **fields)
         return replace(waiting, rendered=rendered)
     missing = [d for d in service.spec.depends_on if not outcomes[f"{service.namespace}.{d}"].ready]
     if missing:
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
+    loading = other_load(
+        facts, service, {key for key, o in outcomes.items() if o.action and o.action.kind == "start"}, now
+    )
+    if loading is not None:
+        message = f"waits until {loading.service} has loaded its model: one at a time"
+        waiting = _waiting(Reason.MODEL_LOADING, message, admitted, **fields)
+        return replace(waiting, rendered=rendered, wake_at=loading.until)
     started = _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
     return _measured(started, pod, small=small, spilled=service.key in measure.on_disk)
 
@@ -212,7 +222,7 @@ def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measur
     else:
         grace, reason = _grace(service), Reason.PREEMPTED
         message = f"stopped for more important services: {verdict.message}"
-        admitted = Condition(Type.ADMITTED, False, Reason.INSUFFICIENT_MEMORY, verdict.message)
+        admitted = Condition(Type.ADMITTED, False, verdict.reason, verdict.message)
     relieves = reason is Reason.EVICTED
     stop = Action("stop", pod.name, reason, message, grace_seconds=grace, relief=relieves)
     return replace(_waiting(reason, message, admitted), action=stop)

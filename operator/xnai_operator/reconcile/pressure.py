@@ -20,6 +20,17 @@ THRASHING: Final = 20.0
 THRASHING_SECONDS: Final = 15.0
 
 
+def stored_ladder(file: Path) -> Ladder:
+    """Where the ladder stands; at its foot when nothing is stored, or nothing that can be read."""
+    try:
+        return Ladder.from_json(json.loads(file.read_text()))
+    except FileNotFoundError:
+        return Ladder()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("the stored state of the pressure ladder is unreadable: it begins anew", error=str(error))
+        return Ladder()
+
+
 class Signals(Protocol):
     """What is read of the machine (`host.signals`)."""
 
@@ -46,17 +57,8 @@ class PressureWatch:
         self._clock = clock
         self._idle: frozenset[str] = frozenset()
         self._stalled_since: dict[str, float] = {}
-        self.ladder = self._stored()
+        self.ladder = stored_ladder(file)
         self.reading = signals.read()
-
-    def _stored(self) -> Ladder:
-        try:
-            return Ladder.from_json(json.loads(self._file.read_text()))
-        except FileNotFoundError:
-            return Ladder()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("the stored state of the pressure ladder is unreadable: it begins anew", error=str(error))
-            return Ladder()
 
     def _keep(self, ladder: Ladder) -> None:
         if (ladder.step, ladder.acted_at) != (self.ladder.step, self.ladder.acted_at):

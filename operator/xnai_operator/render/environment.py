@@ -15,6 +15,8 @@ class Environment:
     key: bytes
     cores: int
     """Physical cores the inference threads may use."""
+    cpus: frozenset[int] = frozenset({0, 1})
+    """Numbers of the CPUs, those of hardware threads included."""
 
     @property
     def installation(self) -> str:

@@ -50,7 +50,8 @@ class NetworkAttachment:
 @dataclass(frozen=True)
 class RenderedPod:
     """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label. `signal`:
-    the directory of the host in which the pod reads the step of the pressure ladder."""
+    the directory of the host in which the pod reads the step of the pressure ladder. `cpus`: those its processes are
+    bound to after the start; empty: all."""
 
     namespace: str
     service: str
@@ -64,6 +65,7 @@ class RenderedPod:
     network: NetworkAttachment
     model_file: str | None = None
     signal: str | None = None
+    cpus: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:

@@ -177,10 +177,8 @@ def render(
     }
     annotations = security.annotations(spec.security)
     # Without the sizes of tmpfs: these are changed while the pod runs.
-    digest = _digest(
-        environment.key,
-        [body, annotations, [repr(replace(d, size=0)) for d in directories], [repr(v) for v in volumes], repr(network)],
-    )
+    rest = [repr(replace(d, size=0)) for d in directories], [repr(v) for v in volumes], repr(network)
+    digest = _digest(environment.key, [body, annotations, *rest, *sorted(spec.resources.cpus)])
     labels = {
         "app.kubernetes.io/name": service.name,
         "app.kubernetes.io/part-of": "xnai",
@@ -209,4 +207,5 @@ def render(
         network=network,
         model_file=model,
         signal=signal,
+        cpus=spec.resources.cpus,
     )

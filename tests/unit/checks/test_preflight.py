@@ -85,3 +85,28 @@ def test_a_volume_of_another_service_is_accepted_once_it_is_made() -> None:
     fault = check(reader, crawler, volumes=frozenset())
     assert fault is not None
     assert fault.permanent is False
+
+
+GPU = "/dev/dri/renderD128"
+VULKAN = {"inference": {"model": {"file": "tiny.gguf"}, "device": "vulkan"}}
+
+
+@pytest.mark.parametrize(("gpus", "reason"), [(frozenset(), Reason.DEVICE_MISSING), (frozenset({GPU}), None)])
+def test_a_model_on_a_gpu_needs_one(gpus: frozenset[str], reason: Reason | None) -> None:
+    fault = check(make_service(**VULKAN), gpus=gpus)
+    assert (fault.reason if fault else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "text"),
+    [
+        ("0", "1", None),
+        ("0-1", "", None),
+        ("0-1", "1", "CPU 1 is taken by XnaiService default/older"),
+        ("0,9", "", "this machine has no CPU 9; it has 4"),
+    ],
+)
+def test_a_cpu_is_one_service_s(own: str, other: str, text: str | None) -> None:
+    older = make_service("older", created="2025-01-01T00:00:00Z", resources={"cpuSet": other} if other else {})
+    fault = check(make_service(resources={"cpuSet": own}), older, cpus=frozenset(range(4)))
+    assert (text in fault.message if fault and text else fault) == (True if text else None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.conftest import make_service
 from tests.unit.memory.test_sizing import GEMMA
+from xnai_operator.api.conditions import Reason
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.memory.admission import MI, Demand, admit, demand, effective_priorities
 from xnai_operator.memory.sizing import Load, size
@@ -53,6 +54,18 @@ def test_one_model_file_counts_once() -> None:
     one = Demand("a", 0, "1", 10, 0, mapped=100, model_file="m.gguf")
     verdicts = admit([one, replace(one, key="b")], 130)
     assert [verdict.admitted for verdict in verdicts.values()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("priority", "running", "holder"), [(0, False, "a"), (1, False, "b"), (0, True, "b"), (-1, True, "a")]
+)
+def test_a_gpu_is_one_service_s(priority: int, running: bool, holder: str) -> None:
+    first = Demand("a", 0, "1", 10, 0, device="gpu")
+    second = Demand("b", priority, "2", 10, 0, device="gpu", running=running)
+    found = admit([first, second, Demand("c", 9, "3", 10, 0)], 1000)
+    assert {key for key, verdict in found.items() if verdict.admitted} == {holder, "c"}
+    refused = next(verdict for verdict in found.values() if not verdict.admitted)
+    assert (refused.reason, f"in use by {holder}" in refused.message) == (Reason.DEVICE_IN_USE, True)
 
 
 def test_a_peer_that_runs_is_not_stopped_for_an_older_one() -> None:

@@ -62,6 +62,8 @@ class PodmanBackend:
             await self._prepare(pod)
             async with self._playing:
                 await self._play(pod)
+            if pod.cpus:
+                await self._bind(pod)
         except BackendError:
             await self.stop(pod.name, 0)
             raise
@@ -142,6 +144,13 @@ class PodmanBackend:
         errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
         if errors:
             raise BackendError(Reason.START_FAILED, "; ".join(errors))
+
+    async def _bind(self, pod: RenderedPod) -> None:
+        """kube YAML has no CPU set, and the cpuset controller is delegated to few users: affinity needs neither."""
+        container = names.container(pod.namespace, pod.service)
+        found = await self._transport.call("GET", f"/containers/{container}/json", ok=(404,))
+        if found is not None and found["State"]["Pid"]:
+            await self._userns.call("bind", pid=found["State"]["Pid"], cpus=sorted(pod.cpus))
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
