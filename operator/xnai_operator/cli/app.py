@@ -172,6 +172,7 @@ def status_command(output: Output = Format.TABLE) -> None:
     rows = _with_api(config, lambda api: status.rows(config, api))
     if output is Format.TABLE:
         show(rows, status.COLUMNS, output)
+        out.print(f"\n{status.memory(config)}", highlight=False)
     else:
         show(status.for_scripts(rows), (), output)
     if not all(row["ready"] for row in rows):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from xnai_operator.config import Config
 from xnai_operator.host import node
+from xnai_operator.host.signals import Signals
 
 MINIMUM: Final = (5, 4)
 
@@ -96,11 +97,10 @@ def runtime_directory(config: Config) -> Finding:
 def cgroups(_: Config) -> Finding:
     """cgroup v2 with the memory controller delegated, else limits are not enforced."""
     why = "without it the kernel enforces no memory or CPU limit of rootless pods; admission still holds the sum"
-    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+    version, controllers = node.controllers(Path("/sys"), os.getuid())
+    if version == 1:
         mend = "boot with systemd.unified_cgroup_hierarchy=1"
         return Finding("cgroups", "warning", "version 1", why, mend)
-    own = Path(f"/sys/fs/cgroup/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service/cgroup.controllers")
-    controllers = own.read_text().split() if own.exists() else []
     missing = [name for name in ("memory", "cpu", "pids") if name not in controllers]
     if missing:
         mend = (
@@ -121,6 +121,39 @@ def memory(config: Config) -> Finding:
     if room < 1 << 30:
         return Finding("memory", "warning", found, "little is left for services", "set XNAI_RESERVE_BYTES lower")
     return _ok("memory", found)
+
+
+def cpus(_: Config) -> Finding:
+    """Threads of inference gain up to the physical cores."""
+    found = node.read()
+    return _ok("cpus", f"{found.cores} cores, {found.cpus} hardware threads")
+
+
+def swap(_: Config) -> Finding:
+    """What tmpfs and idle pages can be moved to. zram holds quantised weights no smaller than they are."""
+    found = node.read()
+    if not found.swap:
+        return _ok("swap", "none: what is in a tmpfs stays in memory")
+    return _ok("swap", f"{found.swap >> 20} Mi{', compressed memory (zram)' if found.zram else ''}")
+
+
+def gpu(_: Config) -> Finding:
+    """For `device: vulkan`."""
+    found = node.read()
+    if not found.gpus:
+        return _ok("gpu", "none: models run on the CPU")
+    driver = "a Vulkan driver is installed" if found.vulkan else "no Vulkan driver on the machine (images bring theirs)"
+    return _ok("gpu", f"{', '.join(found.gpus)}; {driver}")
+
+
+def signals(_: Config) -> Finding:
+    """What the pressure ladder goes by."""
+    lacking = Signals().lacking()
+    if lacking:
+        why = "the operator sees a shortage of memory later, or not which pod suffers"
+        mend = "boot with psi=1, and cgroup version 2 (systemd.unified_cgroup_hierarchy=1)"
+        return Finding("memory signals", "warning", f"missing: {'; '.join(lacking)}", why, mend)
+    return _ok("memory signals", "MemAvailable, PSI of the machine, PSI and events of pods")
 
 
 def disk(config: Config) -> Finding:
@@ -145,7 +178,7 @@ def linger(_: Config) -> Finding:
 
 
 CHECKS: tuple[Callable[[Config], Finding], ...] = (
-    podman, user, subids, tools, runtime_directory, cgroups, memory, disk, linger,
+    podman, user, subids, tools, runtime_directory, cgroups, memory, signals, cpus, swap, gpu, disk, linger,
 )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from xnai_operator.cli.output import mebibytes
 from xnai_operator.cli.up import readiness
 from xnai_operator.config import Config
 from xnai_operator.errors import BackendError
+from xnai_operator.host.signals import Signals
 from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.reconcile.pressure import stored_ladder
 
 COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmpfs_size", "url", "message")
 
@@ -73,6 +75,15 @@ def url(body: dict[str, Any]) -> str:
             host = "127.0.0.1" if port.host_ip in {"0.0.0.0", "::"} else port.host_ip  # noqa: S104 - compared, not bound
             return f"http://{host}:{port.host_port}/"
     return ""
+
+
+def memory(config: Config) -> str:
+    """A line on the memory of the machine."""
+    reading, step = Signals().read(), stored_ladder(config.pressure).step
+    return (
+        f"{mebibytes(reading.available)} of {mebibytes(reading.total)} of the machine's memory are available; "
+        f"pressure: {step.word}"
+    )
 
 
 def for_scripts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
