@@ -8,6 +8,8 @@ from typing import Final
 
 RESERVE_BYTES: Final = 1536 << 20
 """Memory left to the system, the desktop and the control plane: 1.5 GiB, as on a laptop with a browser open."""
+METRICS_PORT: Final = 9469
+"""Free in the list of ports that exporters of Prometheus take."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,12 @@ class Config:
     data: Path
     runtime: Path
     reserve: int = RESERVE_BYTES
+    metrics_port: int = METRICS_PORT
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Config":
-        """From XDG_STATE_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XNAI_RESERVE_BYTES; and XNAI_INSTANCE, which names a
+        """From XDG_STATE_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XNAI_RESERVE_BYTES, XNAI_METRICS_PORT
+        (0: no metrics); and XNAI_INSTANCE, which names a
         second installation of the same user with folders, pods and an API server of its own."""
         home = environ.get("HOME", "/")
         instance = environ.get("XNAI_INSTANCE")
@@ -33,6 +37,8 @@ class Config:
             data=Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share") / name,
             runtime=Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / name,
             reserve=int(environ.get("XNAI_RESERVE_BYTES", RESERVE_BYTES)),
+            # The port is the first installation's, unless another is asked for.
+            metrics_port=int(environ.get("XNAI_METRICS_PORT", 0 if instance else METRICS_PORT)),
         )
 
     @property

@@ -17,8 +17,10 @@ from xnai_operator.api.types import GROUP, VERSION
 from xnai_operator.backends.base import Backend
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError
+from xnai_operator.host import node
 from xnai_operator.host.files import write_whole
 from xnai_operator.host.signals import Signals
+from xnai_operator.observe.metrics import Metrics
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
 from xnai_operator.reconcile.kube import KubeApi
@@ -64,12 +66,16 @@ def settings() -> kopf.OperatorSettings:
 
 
 async def run(
-    backend: Backend, machine: Machine, pressure: PressureWatch, passed: Callable[[], None] = lambda: None
+    backend: Backend,
+    machine: Machine,
+    pressure: PressureWatch,
+    metrics: Metrics,
+    passed: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the operator until cancelled, against $KUBECONFIG. `passed` is called after the first pass."""
     api = await KubeApi.connect()
     store = Store()
-    engine = Engine(store, backend, api, machine, pressure, time.time)
+    engine = Engine(store, backend, api, machine, pressure, metrics, time.time)
     loop = asyncio.get_running_loop()
     stop = threading.Event()
 
@@ -139,10 +145,14 @@ async def _until_signalled(config: Config) -> None:
     signals = Signals()
     for missing in signals.lacking():
         log.info("signal missing", signal=missing)
+    metrics = Metrics()
+    metrics.machine(node.read())
+    metrics.serve(config.metrics_port)
     await run(
         setup.backend(config),
         setup.machine(config),
         PressureWatch(signals, config.pressure, time.time),
+        metrics,
         passed=lambda: write_whole(config.operator_pid, str(os.getpid())),
     )
 

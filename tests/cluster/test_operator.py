@@ -14,6 +14,7 @@ from tests.unit.reconcile.conftest import FakeSignals
 from xnai_controlplane import ControlPlane
 from xnai_operator import driver
 from xnai_operator.backends.fake import FakeBackend
+from xnai_operator.observe.metrics import Metrics
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.pressure import PressureWatch
 from xnai_operator.render.environment import Environment
@@ -36,7 +37,7 @@ def backend(
 
     async def operate() -> None:
         watch = PressureWatch(signals, tmp_path_factory.mktemp("pressure") / "pressure.json", time.time)
-        task = asyncio.ensure_future(driver.run(backend, machine, watch, passed=passed.set))
+        task = asyncio.ensure_future(driver.run(backend, machine, watch, Metrics(), passed=passed.set))
         handle.append((asyncio.get_running_loop(), task))
         try:
             await task

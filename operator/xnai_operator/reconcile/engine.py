@@ -20,6 +20,7 @@ from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
 from xnai_operator.memory.pressure import Step
 from xnai_operator.models.folder import ModelFolder
+from xnai_operator.observe.metrics import Metrics
 from xnai_operator.plan import backoff, readiness
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Action, Facts, Machine, Plan, Report
@@ -56,6 +57,7 @@ class Engine:
         api: Api,
         machine: Machine,
         pressure: PressureWatch,
+        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self.store = store
@@ -63,6 +65,7 @@ class Engine:
         self._api = api
         self._machine = machine
         self._pressure = pressure
+        self._metrics = metrics
         self._told: dict[Life, Step] = {}
         self._clock = clock
         self._dirty = asyncio.Event()
@@ -120,11 +123,13 @@ class Engine:
         plan = decide(facts, self._clock())
         self._plan = plan
         self._pods = facts.observed.pods
+        self._metrics.passed(plan)
         # What is said and what is done go side by side: a pod need not wait for a status to be written.
         reported = asyncio.create_task(self._report(plan))
         for action in plan.actions:
             # A stop takes as long as its grace: no pass waits for it, and a pod has one action at a time.
             if action.name not in self._acting:
+                self._metrics.begun(action)
                 self._acting[action.name] = asyncio.create_task(self._act(action, reported))
         await self._tell(plan)
         await reported
@@ -286,6 +291,7 @@ class Engine:
         watch = self._pressure
         before, dirty = watch.tick(self._pods.values())
         step = watch.ladder.step
+        self._metrics.memory(watch.reading, watch.ladder, entered=step is not before)
         if dirty:
             self.mark_dirty()
         if step is before:
@@ -324,6 +330,7 @@ class Engine:
             self._mounts[_life(pod)] = found
             if [_step(mount) for mount in found] != [_step(mount) for mount in before]:
                 self.mark_dirty()
+        self._metrics.mounts((pod, self._mounts.get(_life(pod), ())) for pod in self._pods.values() if pod.running)
 
     async def _probe_forever(self) -> None:
         running: dict[Life, asyncio.Task[None]] = {}

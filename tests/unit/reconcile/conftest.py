@@ -10,6 +10,7 @@ from tests.unit.conftest import make_service
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import ApiError
 from xnai_operator.memory.pressure import Reading
+from xnai_operator.observe.metrics import Metrics
 from xnai_operator.plan.model import Machine
 from xnai_operator.reconcile.engine import Engine
 from xnai_operator.reconcile.pressure import PressureWatch
@@ -73,6 +74,7 @@ class World:
         self.now = 1_000_000.0
         self.environment, self.folder = environment, folder
         self.signals = FakeSignals()
+        self.metrics = Metrics()
         self.store = Store()
         self.api = FakeApi(self.store)
         self.backend: Any = FakeBackend({"localhost/app:1": "sha256:1"})
@@ -82,7 +84,7 @@ class World:
         """The operator as a new process."""
         watch = PressureWatch(self.signals, self.folder / "pressure.json", lambda: self.now)
         machine = Machine(8 << 30, self.environment)
-        self.engine = Engine(self.store, self.backend, self.api, machine, watch, lambda: self.now)
+        self.engine = Engine(self.store, self.backend, self.api, machine, watch, self.metrics, lambda: self.now)
 
     async def read_memory(self, available: float, seconds: float = 1.0) -> None:
         """A reading of this share of 8 GiB after some seconds, and the passes it leads to."""
