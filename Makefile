@@ -54,6 +54,7 @@ test-podman-next: venv  ## the Podman tests on Debian's next release (root on De
 
 bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py
+	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/polling.py
 
 clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask)
 	hack/clean

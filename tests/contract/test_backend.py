@@ -139,3 +139,4 @@ async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
     seen = await found(backend)
     assert seen is not None
     assert seen.running
+    assert (await backend.usage(seen)).tmpfs_size == sum(tmpfs.size for tmpfs in wanted.tmpfs)  # the signal is none

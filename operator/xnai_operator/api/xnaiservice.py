@@ -59,15 +59,15 @@ class Resources(Spec):
     """What the service is admitted with."""
     limits: Limits = Limits()
     """What the kernel enforces."""
-    cpu_set: Annotated[
-        str, Field(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$", max_length=256)
-    ] = ""
+    cpu_set: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$", max_length=256)] | None
+    ) = None
     """CPUs the service runs on and no other service may name, as in 0,2-3; not set, all."""
 
     @property
     def cpus(self) -> frozenset[int]:
         """The numbers in `cpuSet`."""
-        ranges = [part.split("-") for part in self.cpu_set.split(",") if part]
+        ranges = [part.split("-") for part in (self.cpu_set or "").split(",") if part]
         return frozenset(cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1))
 
 

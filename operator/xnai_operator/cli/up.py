@@ -103,9 +103,10 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeApi:
                     raise
                 show.say("control plane", "serving", done=True)
                 return api
-        last = background.last_lines(config, 1)
-        show.say("control plane", last.strip() or "starting")
-        if serve.server_pid(config) is None:
+        runs = serve.server_pid(config) is not None
+        # Until it runs the log ends with what the last one said.
+        show.say("control plane", background.last_lines(config, 1).strip() if runs else "starting")
+        if not runs:
             seen = seen or time.monotonic()
             if time.monotonic() - seen > 10:
                 raise UpError(

@@ -213,7 +213,8 @@ class PodmanBackend:
         """See Backend."""
         answer = await self._userns.call("usage", pid=pod.pid)
         mounts = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
-        ours = [mount for mount in mounts if not mount["path"].startswith(_NOT_OURS)]
+        # What is read-only cannot grow: secrets, and what is shared of the host's own tmpfs.
+        ours = [m for m in mounts if not m["path"].startswith(_NOT_OURS) and "ro" not in m["flags"]]
         return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
