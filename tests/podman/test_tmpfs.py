@@ -25,13 +25,14 @@ async def test_every_mount_is_as_wanted_in_the_running_container(
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
 
-@pytest.mark.parametrize("again", [["pod", "restart", "test.again"], ["restart", "test.again-main"]])
+@pytest.mark.parametrize("again", [["pod", "restart", "test.again"], ["restart", "--time=0", "test.again-main"]])
 async def test_mode_and_owner_stay_after_a_restart(
     again: list[str], podman_backend: PodmanBackend, environment: Environment
 ) -> None:
     pod = rendered("again", environment, storage={"tmpfs": MOUNTS})
     await started(podman_backend, pod)
-    subprocess.run(["podman", *again], check=True, capture_output=True)
+    done = subprocess.run(["podman", *again], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     found = (await podman_backend.observe()).pods[pod.name]
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
@@ -123,3 +124,25 @@ async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
     assert found.on_disk
     assert inside(pod.name, "dd", "if=/dev/zero", "of=/app/.cache/big", "bs=1M", "count=4").returncode == 0
     assert "/app/.cache" not in {mount.mount_path for mount in await podman_backend.mounts(found, pod.tmpfs)}
+
+
+WRITES = {"name": "fill", "command": ["sh", "-c", "echo ready > /cache/state; id -u >> /cache/state"]}
+CACHE = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "mode": "0700"}]}
+
+
+async def test_what_an_init_container_writes_is_there_for_the_service(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    pod = rendered("prepared", environment, initContainers=[WRITES], storage=CACHE)
+    for _ in range(2):  # at every start
+        await started(podman_backend, pod)
+        assert inside("test.prepared", "cat", "/cache/state").stdout == "ready\n1001\n"
+
+
+async def test_an_init_container_that_fails_leaves_nothing_behind(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    pod = rendered("unprepared", environment, initContainers=[{**WRITES, "command": ["sh", "-c", "exit 3"]}])
+    with pytest.raises(BackendError, match="exited with code 3"):
+        await podman_backend.start(pod)
+    assert pod.name not in (await podman_backend.observe()).pods

@@ -21,6 +21,23 @@ class EnvVar(Spec):
     """Its value, as it is: nothing is expanded."""
 
 
+class InitContainer(Spec):
+    """A container that runs to its end before the service's starts, with the same user and mounts: what it writes is
+    there for the service."""
+
+    # No hyphen: Podman calls containers `<pod>-<container>`.
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=30)]
+    """A name, once in a service."""
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """The image; not set, the service's."""
+    command: Annotated[list[Argument], Field(max_length=128)] = []
+    """Replaces the image's entrypoint."""
+    args: Annotated[list[Argument], Field(max_length=128)] = []
+    """Replaces the image's command."""
+    env: Annotated[list[EnvVar], Field(max_length=128)] = []
+    """Environment variables."""
+
+
 class Port(Spec):
     """A port the container listens on, published on the host when `hostPort` is set."""
 
@@ -280,6 +297,8 @@ class XnaiServiceSpec(Spec):
     """Replaces the image's command."""
     env: Annotated[list[EnvVar], Field(max_length=128)] = []
     """Environment variables."""
+    init_containers: Annotated[list[InitContainer], Field(max_length=8)] = []
+    """Run to their end, one after another, at every start before the service's container; ten minutes in all."""
     ports: Annotated[list[Port], Field(max_length=32)] = []
     """Ports the container listens on."""
     priority: Annotated[int, Field(ge=-1000000, le=1000000)] = 0

@@ -43,9 +43,10 @@ class FakeBackend:
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend."""
-        image = image_id(self.images, pod.image)
-        if image is None:
-            raise BackendError(Reason.IMAGE_MISSING, f"{pod.image} is not on this machine")
+        for name in (pod.image, *pod.init_images):
+            if image_id(self.images, name) is None:
+                raise BackendError(Reason.IMAGE_MISSING, f"{name} is not on this machine")
+        image = image_id(self.images, pod.image) or ""
         for volume in pod.volumes:
             if not volume.owned and volume.name not in self._volumes:
                 raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")

@@ -185,13 +185,27 @@ def image_id(images: Mapping[str, str], image: str) -> str | None:
 
 
 def image(given: Input) -> Violation | None:
-    """The image is on the machine."""
-    name = given.service.spec.image
-    if image_id(given.images, name) is None:
-        return _missing(
-            Reason.IMAGE_MISSING,
-            f"spec.image: {name} is not on this machine; build it, or fetch it with `podman pull {name}`",
-        )
+    """The images are on the machine."""
+    spec = given.service.spec
+    named = [
+        (f"spec.initContainers[{i}].image", init.image or spec.image) for i, init in enumerate(spec.init_containers)
+    ]
+    for path, name in [("spec.image", spec.image), *named]:
+        if image_id(given.images, name) is None:
+            return _missing(
+                Reason.IMAGE_MISSING,
+                f"{path}: {name} is not on this machine; build it, or fetch it with `podman pull {name}`",
+            )
+    return None
+
+
+def init_containers(given: Input) -> Violation | None:
+    """Their names are used once."""
+    seen: set[str] = set()
+    for index, init in enumerate(given.service.spec.init_containers):
+        if init.name in seen:
+            return _wrong(Reason.SPEC_INVALID, f"spec.initContainers[{index}].name: {init.name} is used twice")
+        seen.add(init.name)
     return None
 
 
@@ -255,8 +269,8 @@ def memory_limit(given: Input) -> Violation | None:
 
 
 CHAIN: tuple[Check, ...] = (
-    mount_paths, own_ports, host_ports, dependencies, files, shared_volumes, image, model, device, cpu_set,
-    memory_limit,
+    mount_paths, init_containers, own_ports, host_ports, dependencies, files, shared_volumes, image, model, device,
+    cpu_set, memory_limit,
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class NetworkAttachment:
 class RenderedPod:
     """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label. `signal`:
     the directory of the host in which the pod reads the step of the pressure ladder. `cpus`: those its processes are
-    bound to after the start; empty: all."""
+    bound to after the start; empty: all. `init_images`: those of its init containers."""
 
     namespace: str
     service: str
@@ -66,6 +66,7 @@ class RenderedPod:
     model_file: str | None = None
     signal: str | None = None
     cpus: frozenset[int] = frozenset()
+    init_images: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.api.xnaiservice import FileSource, TmpfsMount
+from xnai_operator.api.xnaiservice import FileSource, InitContainer, TmpfsMount
 from xnai_operator.render import inference, names, security
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
@@ -112,6 +112,22 @@ def _resources(service: XnaiService) -> dict[str, Any]:
     return {k: v for k, v in (("requests", given.requests.to_json()), ("limits", limits)) if v}
 
 
+def _init(service: XnaiService, init: InitContainer, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    optional = {
+        "command": list(init.command),
+        "args": list(init.args),
+        "env": [{"name": e.name, "value": e.value} for e in init.env],
+        "volumeMounts": mounts,
+    }
+    return {
+        "name": f"init{init.name}",  # never the name of the service's container
+        "image": init.image or service.spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        **{key: value for key, value in optional.items() if value},
+        "securityContext": security.container(service.spec.security),
+    }
+
+
 def render(
     service: XnaiService,
     tmpfs: list[TmpfsMount],
@@ -164,6 +180,7 @@ def render(
     }
     container |= {key: value for key, value in optional.items() if value}
     container["securityContext"] = security.container(spec.security)
+    first = [_init(service, init, mounts.mounts) for init in spec.init_containers]
     network = NetworkAttachment(None, mtu=MTU)
     if spec.network.mode == "Namespace":
         aliases = tuple(names.aliases(service.namespace, service.name))
@@ -172,6 +189,7 @@ def render(
         # No restart by Podman: it has no back-off (19 restarts in 1.2 s); the operator starts it again.
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+        **({"initContainers": first} if first else {}),
         "containers": [container],
         "volumes": mounts.volumes,
     }
@@ -208,4 +226,5 @@ def render(
         model_file=model,
         signal=signal,
         cpus=spec.resources.cpus,
+        init_images=tuple(init["image"] for init in first),
     )

@@ -33,6 +33,8 @@ TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
         ({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data"}]}}, Reason.MOUNT_PATH_NESTED, "/data/tmp"),
         ({"storage": {"tmpfs": [{"mountPath": "/var/run", "size": "1Mi"}], "config": [{"name": "c", "mountPath": "/run"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/run"),
         ({"ports": [{"name": "a", "containerPort": 1}, {"name": "a", "containerPort": 2}]}, Reason.SPEC_INVALID, "spec.ports[1].name"),
+        ({"initContainers": [{"name": "a"}, {"name": "a"}]}, Reason.SPEC_INVALID, "spec.initContainers[1].name"),
+        ({"initContainers": [{"name": "a", "image": "none:1"}]}, Reason.IMAGE_MISSING, "spec.initContainers[0].image: none:1"),
         ({"dependsOn": ["redis"]}, Reason.DEPENDENCY_CYCLE, "redis -> redis"),
         ({"dependsOn": ["nobody"]}, Reason.DEPENDENCY_MISSING, "spec.dependsOn[0]"),
         ({"storage": {"secrets": [{"name": "none", "mountPath": "/s"}]}}, Reason.SECRET_MISSING, "spec.storage.secrets[0]"),

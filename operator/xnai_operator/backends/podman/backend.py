@@ -25,6 +25,10 @@ from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, Render
 
 PLAYS = 4
 """Plays at a time: 8 pods took 0.8 s so, 1.5 s one after another (5.4.2 rootless)."""
+PLAY_SECONDS = 60.0
+"""Until Podman is given up on."""
+INIT_SECONDS = 600.0
+"""The same, where it waits for init containers."""
 SHM_BYTES = 64 << 20
 """The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
 
@@ -50,10 +54,10 @@ class PodmanBackend:
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend. Everything that can be refused is looked at before the old pod is removed."""
-        _, replaces, _, *_ = await asyncio.gather(
-            self._image_present(pod.image),
+        replaces, *_ = await asyncio.gather(
             self._replaces(pod.name),
             self._network(pod.network),
+            *(self._image_present(image) for image in {pod.image, *pod.init_images}),
             *(self._volume(volume, pod.uid) for volume in pod.volumes),
         )
         if replaces:
@@ -139,6 +143,8 @@ class PodmanBackend:
             params={"network": how},
             data=yaml.safe_dump(pod.document, sort_keys=False),
             headers={"Content-Type": "application/yaml"},
+            # Podman answers when the init containers have ended.
+            timeout=INIT_SECONDS if pod.init_images else PLAY_SECONDS,
         )
         # A container that did not start is told in a 200.
         errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
@@ -154,7 +160,9 @@ class PodmanBackend:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
-        await self._transport.call("POST", f"/pods/{name}/stop", ok=(304, 404), params={"t": str(grace_seconds)})
+        patience = grace_seconds + PLAY_SECONDS
+        how = {"params": {"t": str(grace_seconds)}, "timeout": patience}
+        await self._transport.call("POST", f"/pods/{name}/stop", ok=(304, 404), **how)
         await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true"})
         await self._remove_directories(lambda pod: pod == name)
 
