@@ -149,3 +149,13 @@ def test_down_and_up_keep_the_data(stack: Stack) -> None:
     assert stack.containers() == {}
     stack.up()
     assert redis(stack, "get", "survives") == "down"
+
+
+@pytest.mark.parametrize("options", [["--ctx", "2048"], ["--ctx", "8192", "--kv-type", "q8_0"]])
+def test_the_sizes_are_what_llama_cpp_reserves(options: list[str], stack: Stack) -> None:
+    told = json.loads(stack.xnai("size", "gemma-3-270m-q4_k_m.gguf", *options, "--exact", "-o", "json").stdout)[0]
+    sizes = {part["name"]: (part["bytes"], part["dryRunBytes"]) for part in told["parts"] if "dryRunBytes" in part}
+    assert set(sizes) == {"KV cache", "compute buffer", "output buffer"}
+    formula, reserved = sizes["KV cache"]
+    assert abs(formula - reserved) < 1 << 20  # the log rounds each of its buffers
+    assert all(formula >= reserved - (1 << 20) for formula, reserved in sizes.values())

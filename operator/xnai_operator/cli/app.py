@@ -20,6 +20,7 @@ from xnai_operator.cli.root import hand_over
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError, BackendError, XnaiError
 from xnai_operator.memory.sizing import Load
+from xnai_operator.models.dry_run import DryRunError
 from xnai_operator.models.gguf import GgufError
 from xnai_operator.reconcile.kube import KubeApi
 
@@ -214,7 +215,8 @@ def plan(filename: Files, output: Output = Format.TABLE) -> None:
 
 @app.command(
     name="size",
-    epilog="Examples:\n\n  xnai size model.gguf --ctx 8192\n\n  xnai size https://host/model.gguf --kv-type q8_0",
+    epilog="Examples:\n\n  xnai size model.gguf --ctx 8192\n\n  xnai size https://host/model.gguf --kv-type q8_0"
+    "\n\n  xnai size model.gguf --exact",
 )
 def size_command(
     model: Annotated[str, typer.Argument(help="a GGUF file, an http address (only the header is fetched), or a name")],
@@ -223,6 +225,9 @@ def size_command(
     kv_type: Annotated[KvChoice, typer.Option(help="type of the KV cache")] = KvChoice.F16,
     flash_attention: Annotated[bool, typer.Option(help="as our images do")] = True,
     device: Annotated[str, typer.Option(help="cpu or vulkan")] = "cpu",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="ask llama.cpp too: a dry run of the file, no weights")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Say how much memory a model needs, part by part, and what fits here. Exit code 1: it does not fit."""
@@ -231,7 +236,10 @@ def size_command(
         fail(f"--device {device}: cpu or vulkan", Exit.USAGE)
     load = Load(ctx, parallel, kv_type.value, flash_attention, device="vulkan" if device == "vulkan" else "cpu")
     try:
-        told = size.report(config, size.read(model, config.models), load)
+        header = size.read(model, config.models)
+        told = size.report(config, header, load, size.exact(model, config.models, load) if exact else {})
+    except DryRunError as error:
+        fail(f"{model}: {error}")
     except GgufError as error:
         fail(f"{model}: {error}", Exit.USAGE)
     except OSError as error:
@@ -239,7 +247,7 @@ def size_command(
     if output is not Format.TABLE:
         show([told], (), output)
     else:
-        show(size.rows(told), ("part", "size", "kind"), output)
+        show(size.rows(told), ("part", "size", "kind", *(["dry_run"] * exact)), output)
         room = f"{told['allocatableBytes'] >> 20} Mi are for services"
         verdict = "fits" if told["fits"] else "does not fit"
         out.print(f"\n{verdict}: {room}; the longest context that fits is {told['longestContext']}")

@@ -1,5 +1,6 @@
 """`xnai size`: the memory a model needs, part by part, and whether it fits into this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from xnai_operator.host import node
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.memory.sizing import Load, Size, size
 from xnai_operator.models import gguf
+from xnai_operator.models.dry_run import DryRunError, dry_run
 
 
 def read(model: str, models: Path) -> ModelHeader:
@@ -19,13 +21,25 @@ def read(model: str, models: Path) -> ModelHeader:
     return gguf.read_file(path if path.exists() else models / model)
 
 
-def report(config: Config, header: ModelHeader, load: Load) -> dict[str, Any]:
-    """The parts and sums in bytes, and what fits."""
+def exact(model: str, models: Path, load: Load) -> dict[str, int]:
+    """What llama.cpp reserves, by part. Raises DryRunError."""
+    path = Path(model) if Path(model).exists() else models / model
+    if not path.exists():
+        raise DryRunError(f"{model} is not on this machine, and a dry run needs the file")
+    return dry_run(path, load)
+
+
+def report(config: Config, header: ModelHeader, load: Load, reserved: Mapping[str, int]) -> dict[str, Any]:
+    """The parts and sums in bytes, and what fits. `reserved`: of a dry run, by part."""
     needed = size(header, load)
     room = max(node.read().memory - config.reserve, 0)
     return {
         "architecture": header.architecture,
-        "parts": [{"name": p.name, "bytes": p.size, "mapped": p.mapped} for p in needed.parts],
+        "parts": [
+            {"name": p.name, "bytes": p.size, "mapped": p.mapped}
+            | ({"dryRunBytes": reserved[p.name]} if p.name in reserved else {})
+            for p in needed.parts
+        ],
         "anonymousBytes": needed.anonymous,
         "mappedBytes": needed.mapped,
         "totalBytes": needed.total,
@@ -49,8 +63,13 @@ def _with(header: ModelHeader, load: Load, context: int) -> Size:
 def rows(told: dict[str, Any]) -> list[dict[str, Any]]:
     """For the table."""
     made = [
-        {"part": part["name"], "size": mebibytes(part["bytes"]), "kind": "file" if part["mapped"] else "anonymous"}
+        {
+            "part": part["name"],
+            "size": mebibytes(part["bytes"]),
+            "kind": "file" if part["mapped"] else "anonymous",
+            "dry_run": mebibytes(part.get("dryRunBytes")),
+        }
         for part in told["parts"]
     ]
-    total = {"part": "total", "size": mebibytes(told["totalBytes"]), "kind": ""}
+    total = {"part": "total", "size": mebibytes(told["totalBytes"]), "kind": "", "dry_run": ""}
     return [*made, total]

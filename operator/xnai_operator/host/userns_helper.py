@@ -114,6 +114,15 @@ def write_files(*, path: str, files: dict[str, str], uid: int, gid: int, secret:
     return {}
 
 
+def prepare(*, tmpfs: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict[str, Any]:
+    """All directories of a pod at once: arguments of `mount_tmpfs` and `write_files`."""
+    for mount in tmpfs:
+        mount_tmpfs(**mount)
+    for directory in files:
+        write_files(**directory)
+    return {}
+
+
 def remove(*, path: str) -> dict[str, Any]:
     """Unmount and remove a directory made by this program. No error when it is gone."""
     _unmount(path)
@@ -260,9 +269,8 @@ def mtu(*, pid: int) -> dict[str, Any]:
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     operation.__name__: operation
     for operation in (
-        mount_tmpfs,
+        prepare,
         resize,
-        write_files,
         remove,
         mounts_below,
         container_mounts,

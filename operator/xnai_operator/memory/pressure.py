@@ -142,5 +142,7 @@ def after(ladder: Ladder, reading: Reading, now: float) -> Ladder:
 
 
 def may_act(ladder: Ladder, now: float) -> bool:
-    """Whether the last measure had its time to show."""
-    return now - ladder.acted_at >= (KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS)
+    """Whether a measure may be taken: the readings still call for the step, and the last one had its time to show."""
+    return not ladder.calm_since and now - ladder.acted_at >= (
+        KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS
+    )

@@ -87,6 +87,7 @@ class Engine:
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
+        await self.read_memory()  # where the ladder stood may be long ago: no measure without a reading
         beside = [
             asyncio.create_task(work())
             for work in (self._watch_runtime, self._probe_forever, self._watch_mounts, self._watch_memory)

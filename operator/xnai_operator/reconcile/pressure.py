@@ -69,13 +69,13 @@ class PressureWatch:
         """One reading. The step before it, and whether there is something to decide about."""
         now = self._clock()
         running = {pod.name: pod for pod in pods if pod.running}
-        before, thrashing = self.ladder.step, self.thrashing
+        before, thrashing, calm = self.ladder.step, self.thrashing, bool(self.ladder.calm_since)
         self.reading = self._signals.read()
         self._keep(after(self.ladder, self.reading, now))
         resting = self._signals.idle(pod.pid for pod in running.values())
         idle = frozenset(name for name, pod in running.items() if pod.pid in resting)
         matters = self.ladder.step is not Step.NORMAL or any(pod.reduced for pod in running.values())
-        changed = matters and idle != self._idle
+        changed = (matters and idle != self._idle) or calm is not bool(self.ladder.calm_since)
         self._idle = idle
         stalled = {n for n, pod in running.items() if (self._signals.stalls(pod.pid) or 0.0) >= THRASHING}
         self._stalled_since = {name: self._stalled_since.get(name, now) for name in stalled}

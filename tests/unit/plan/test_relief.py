@@ -34,6 +34,7 @@ def world(
     stopped: frozenset[str] = frozenset(),
     small: frozenset[str] = frozenset(),
     acted: float = 60,
+    calm: bool = False,
     changed: float = 60,
     busy: frozenset[str] = frozenset(),
     used: dict[str, int] | None = None,
@@ -61,7 +62,7 @@ def world(
         for pod in rendered.values()
         if pod.service not in stopped
     }
-    ladder = Ladder(step, NOW - changed, NOW - acted)
+    ladder = Ladder(step, NOW - changed, NOW - acted, NOW - 1 if calm else 0.0)
     idle = frozenset(name for name in pods if name.removeprefix("default.") not in busy)
     return replace(
         fresh, observed=replace(fresh.observed, pods=pods), pressure=Pressure(ladder, idle, frozenset(), used or {})
@@ -205,3 +206,10 @@ def test_nobody_is_stopped_for_one_that_cannot_start_yet(environment: Environmen
     given = world(services[0], environment=environment, step=Step.HOLD)
     both = replace(given, desired=replace(given.desired, services={s.key: s for s in services}))
     assert decide(both, NOW).actions == ()
+
+
+@pytest.mark.parametrize("step", [Step.SHRINK, Step.SPILL, Step.EVICT, Step.KILL])
+def test_no_measure_is_taken_when_readings_no_longer_call_for_it(step: Step, environment: Environment) -> None:
+    services = (model("low"), make_service("high", priority=10))
+    plan = decide(world(*services, environment=environment, step=step, calm=True), NOW)
+    assert (plan.actions, plan.steps, plan.wake_at) == ((), {}, None)

@@ -83,3 +83,15 @@ async def test_a_pod_that_thrashes_in_its_limit_is_told(world: World) -> None:
     world.signals.stalled.clear()
     await world.read_memory(0.6)
     assert world.condition("low", "MemoryPressure") == ("", "")
+
+
+async def test_nobody_more_is_stopped_once_memory_is_given_back(world: World) -> None:
+    await start(world)
+    await world.read_memory(0.04)
+    assert world.backend.stops == ["default.low"]
+    for _ in range(6):
+        await world.read_memory(0.6, seconds=10)
+    assert world.backend.stops == ["default.low"]
+    world.begin()
+    await world.read_memory(0.6)
+    assert (world.backend.stops, world.engine._pressure.ladder.step) == (["default.low"], Step.KILL)

@@ -115,21 +115,15 @@ class PodmanBackend:
     async def _prepare(self, pod: RenderedPod) -> None:
         if pod.signal is not None:
             _write_signal(Path(pod.signal), 0)
-        for tmpfs in pod.tmpfs:
-            await self._userns.call(
-                "mount_tmpfs",
-                path=tmpfs.source,
-                size=tmpfs.size,
-                mode=tmpfs.mode,
-                uid=tmpfs.uid,
-                gid=tmpfs.gid,
-                exec=tmpfs.exec,
-            )
-        for entry in pod.files:
-            files = {name: base64.b64encode(content).decode() for name, content in entry.files.items()}
-            await self._userns.call(
-                "write_files", path=entry.source, files=files, uid=entry.uid, gid=entry.gid, secret=entry.secret
-            )
+        tmpfs = [
+            {"path": t.source, "size": t.size, "mode": t.mode, "uid": t.uid, "gid": t.gid, "exec": t.exec}
+            for t in pod.tmpfs
+        ]
+        files = [
+            {"path": f.source, "files": _encoded(f.files), "uid": f.uid, "gid": f.gid, "secret": f.secret}
+            for f in pod.files
+        ]
+        await self._userns.call("prepare", tmpfs=tmpfs, files=files)
 
     async def _play(self, pod: RenderedPod) -> None:
         network = pod.network
@@ -276,6 +270,10 @@ class PodmanBackend:
         """See Backend."""
         await self._userns.close()
         self._transport.close()
+
+
+def _encoded(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode() for name, content in files.items()}
 
 
 def _write_signal(directory: Path, step: int) -> None:
