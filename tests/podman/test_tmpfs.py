@@ -146,3 +146,18 @@ async def test_an_init_container_that_fails_leaves_nothing_behind(
     with pytest.raises(BackendError, match="exited with code 3"):
         await podman_backend.start(pod)
     assert pod.name not in (await podman_backend.observe()).pods
+
+
+@pytest.mark.parametrize("programs", [False, True])
+async def test_a_mount_that_is_on_disk_keeps_its_flags_and_owner(
+    programs: bool, podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    storage = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "exec": programs}]}
+    pod = rendered("fallen", environment, storage=storage, on_disk=frozenset({"/cache"}))
+    await started(podman_backend, pod)
+    flags = inside(pod.name, "sh", "-c", "grep ' /cache ' /proc/mounts").stdout.split()[3].split(",")
+    assert {"nosuid", "nodev", "noexec"} & set(flags) == {"nosuid", "nodev"} | (set() if programs else {"noexec"})
+    assert inside(pod.name, "sh", "-c", "echo x > /cache/x").returncode == 0
+    subprocess.run(
+        ["podman", "volume", "rm", "--force", *(v.name for v in pod.volumes)], check=True, capture_output=True
+    )

@@ -330,7 +330,8 @@ def _running(
             Reason.LIMITS_APPLIED if enforced else Reason.CGROUP_LIMITS_UNAVAILABLE,
             "the kernel enforces memory and CPU limits"
             if enforced
-            else "rootless Podman on cgroup v1 applies no limits; admission still holds the sum. Boot with cgroup v2",
+            else "rootless Podman applies no memory limits here (cgroup v1, or no memory controller delegated); "
+            "admission still holds the sum. `xnai doctor` says how to mend it",
         )
     )
     return _Outcome(ready, Report(tuple(conditions), fields), action, rendered)

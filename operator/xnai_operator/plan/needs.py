@@ -8,7 +8,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
-from xnai_operator.memory.admission import Demand, demand, effective_priorities
+from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, demand, effective_priorities
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.plan.model import Facts
 from xnai_operator.render import names
@@ -66,4 +66,17 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
         # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
         priority = HELD if service.spec.suspend else priorities[key]
         demands[key] = demand(service, in_memory, model, priority=priority, running=running, spillable=spillable)
-    return Needs(demands, exceeded, on_disk, spillables)
+    return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
+
+
+def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
+    """Also what runs although its resource has become wrong: it is left alone, and its memory is taken."""
+    refused = {invalid.key for invalid in facts.desired.invalid if invalid.kind == "XnaiService"}
+    for pod in facts.observed.pods.values():
+        key = f"{pod.namespace}.{pod.service}"
+        service = facts.desired.services.get(key)
+        if not pod.running or key in demands or (service is None and key not in refused):
+            continue
+        stored = service.status.get("memoryRequestBytes") if service is not None else None
+        demands[key] = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, running=True)
+    return demands

@@ -60,4 +60,4 @@ class Observed:
     images: dict[str, str] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
     limits_enforced: bool = True
-    """False on rootless cgroup v1, where Podman applies no memory or CPU limit."""
+    """False on rootless cgroup v1, or v2 without the memory controller delegated: Podman applies no memory limit."""

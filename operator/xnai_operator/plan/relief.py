@@ -56,7 +56,7 @@ def relief(facts: Facts, demands: Mapping[str, Demand], spillable: Mapping[str, 
     A measure is for those who are more important: the most important of what runs is never stopped.
     """
     ladder = facts.pressure.ladder
-    running = _running(facts, demands)
+    running = _running(facts, {key: need for key, need in demands.items() if key in spillable})
     small = frozenset(r.key for r in running if r.pod.reduced)
     may = may_act(ladder, now)
     # Calm is a matter of readings, and these ask for a pass; at the foot of the ladder only time passes.

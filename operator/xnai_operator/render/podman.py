@@ -36,10 +36,14 @@ class _Mounts:
     def host_path(self, source: str, path: str, *, read_only: bool, kind: str = "Directory") -> None:
         self._add({"hostPath": {"path": source, "type": kind}}, path, read_only=read_only)
 
-    def claim(self, volume: str, path: str, *, read_only: bool, owned: bool) -> None:
+    def claim(self, volume: str, path: str, *, read_only: bool, owned: bool, options: str = "") -> None:
         # `U` gives the volume to the container's user, for an image directory of another owner would be copied
         # onto it at first use. Only for the owner: two users with `U` on one volume take it from each other.
-        self._add({"persistentVolumeClaim": {"claimName": volume}}, path + (":U" if owned else ""), read_only=read_only)
+        self._add(
+            {"persistentVolumeClaim": {"claimName": volume}},
+            path + (":U" + options if owned else ""),
+            read_only=read_only,
+        )
 
     def _add(self, source: dict[str, Any], path: str, *, read_only: bool) -> None:
         name = f"v{len(self.volumes)}"
@@ -155,10 +159,12 @@ def render(
         name = names.volume(service.namespace, volume.service or service.name, volume.name)
         volumes.append(PersistentVolume(name, owned))
         mounts.claim(name, volume.mount_path, read_only=volume.read_only, owned=owned and not volume.read_only)
+    programs = {mount.mount_path for mount in tmpfs if mount.exec}
     for mount_path in sorted(on_disk):
+        options = ",nosuid,nodev" + ("" if mount_path in programs else ",noexec")
         name = names.volume(service.namespace, service.name, f"tmpfs-{_thing(mount_path)}".replace("~", "_"))
         volumes.append(PersistentVolume(name, owned=True))
-        mounts.claim(name, mount_path, read_only=False, owned=True)
+        mounts.claim(name, mount_path, read_only=False, owned=True, options=options)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
     model = signal = None

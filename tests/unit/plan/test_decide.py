@@ -271,3 +271,17 @@ def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(environment: En
     plan = decide(facts(make_service(), make_service("other"), environment=environment, policies=policies), NOW)
     assert ready(plan, "redis") == (False, Reason.POLICY_CONFLICT)
     assert [a.name for a in plan.actions] == ["default.other"]
+
+
+@pytest.mark.parametrize("limit", [3 * GI, 0])
+def test_what_runs_although_its_resource_is_wrong_takes_its_memory(limit: int, environment: Environment) -> None:
+    wrong = ObservedPod("default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit)
+    given = facts(
+        make_service("new", resources={"requests": {"memory": "2Gi"}}),
+        environment=environment,
+        allocatable=4 * GI,
+        pods={wrong.name: wrong},
+        invalid=(Invalid("XnaiService", "default.wrong", "spec.image: Field required"),),
+    )
+    expected = [] if limit else [("start", "default.new", Reason.POD_MISSING)]
+    assert actions(decide(given, NOW)) == expected

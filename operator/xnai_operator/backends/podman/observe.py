@@ -42,7 +42,8 @@ class Observer:
         if self._limits is None:
             info = await call("GET", "/info")
             host = info["host"]
-            self._limits = host["cgroupVersion"] == "v2" or not host["security"]["rootless"]
+            # Of version 2 those that systemd delegated to the user; of version 1 rootless Podman has none.
+            self._limits = not host["security"]["rootless"] or "memory" in host["cgroupControllers"]
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
         inspected = await self._inspect(list(mains.values()))
         found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
