@@ -67,6 +67,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
             "chmod",
             "echo",
             "nslookup",
+            "grep",
+            "timeout",
             "true",
             "ln",
         ):

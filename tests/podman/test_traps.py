@@ -191,3 +191,33 @@ async def test_a_cpu_set_holds_for_every_thread(podman_backend: PodmanBackend, e
     pod = await started(podman_backend, rendered("bound", environment, resources={"cpuSet": "1"}))
     assert os.sched_getaffinity(pod.pid) == {1}
     assert "Cpus_allowed_list:\t1\n" in inside("test.bound", "cat", "/proc/1/status").stdout
+
+
+SERVES = {
+    "command": ["httpd", "-f", "-p", "8080"],
+    "ports": [{"name": "http", "containerPort": 8080, "hostPort": 18080}],
+}
+
+
+async def test_only_clients_reach_a_pod_and_users_its_published_port(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    server = await started(podman_backend, rendered("server", environment, **SERVES))
+    await started(podman_backend, rendered("stranger", environment))
+    client = await started(podman_backend, rendered("client", environment))
+
+    def reaches(service: str) -> bool:
+        asked = "echo 'GET / HTTP/1.0' | timeout 5 nc -w 1 server 8080 | grep -q HTTP"
+        return inside(f"test.{service}", "sh", "-c", asked).returncode == 0
+
+    assert reaches("stranger")  # as Podman leaves it
+    await podman_backend.restrict(server, [client])
+    assert (reaches("client"), reaches("stranger")) == (True, False)
+    with socket.create_connection(("127.0.0.1", 18080), 2) as published:
+        published.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert published.recv(8) == b"HTTP/1.1"
+    probed = await podman_backend.probe(server, ProbeRequest(1.0, tcp=8080))
+    assert probed.success
+    assert inside("test.server", "nslookup", "client").returncode == 0  # its own way out is open
+    await podman_backend.restrict(server, [])
+    assert not reaches("client")

@@ -278,6 +278,9 @@ class Network(Spec):
 
     mode: Literal["Namespace", "Alone"] = "Namespace"
     """Which network the pod is on."""
+    peers: Annotated[list[Name], Field(max_length=32)] = []
+    """Services of the namespace this one connects to, besides those in dependsOn; a service is reached only by those
+    that name it."""
 
 
 class XnaiServiceSpec(Spec):
@@ -287,6 +290,11 @@ class XnaiServiceSpec(Spec):
         Rule(
             "!has(self.dependsOn) || size(self.dependsOn) == 0 || !has(self.network) || self.network.mode != 'Alone'",
             "a service alone on its network reaches no peer: remove dependsOn or set network.mode to Namespace",
+        ),
+        Rule(
+            "!has(self.network) || self.network.mode != 'Alone' || !has(self.network.peers) || "
+            "size(self.network.peers) == 0",
+            "a service alone on its network reaches no peer: remove network.peers or set network.mode to Namespace",
         ),
     )
     image: Annotated[str, Field(min_length=1, max_length=512)]

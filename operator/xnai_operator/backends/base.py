@@ -32,6 +32,9 @@ class Backend(Protocol):
     async def tell(self, name: str, step: int) -> None:
         """Let the pod read the step of the pressure ladder it is to follow. Nothing when it takes no such signal."""
 
+    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+        """From now on only these pods may open connections to the pod, and who uses its published ports."""
+
     async def usage(self, pod: ObservedPod) -> Usage:
         """Memory and tmpfs in use now."""
 

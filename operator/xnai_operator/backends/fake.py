@@ -29,6 +29,8 @@ class FakeBackend:
         self.resizes: list[str] = []
         self.told: dict[str, int] = {}
         """Pod name -> the step it was told last."""
+        self.reached_by: dict[str, set[str]] = {}
+        """Pod name -> pods that may connect to it."""
         self.used: dict[str, int] = {}
         """Mount path -> bytes in use."""
         self._pods: dict[str, ObservedPod] = {}
@@ -112,6 +114,10 @@ class FakeBackend:
         """See Backend."""
         if name in self._rendered and self._rendered[name].signal is not None:
             self.told[name] = step
+
+    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+        """See Backend."""
+        self.reached_by[pod.name] = {client.name for client in clients}
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""

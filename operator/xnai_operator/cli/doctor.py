@@ -76,7 +76,13 @@ def subids(_: Config) -> Finding:
 def tools(_: Config) -> Finding:
     """Programs Podman needs."""
     places = f"{os.environ.get('PATH', '')}:/usr/lib/podman:/usr/libexec/podman:/usr/sbin"
-    wanted = {"newuidmap": "uidmap", "pasta": "passt", "netavark": "netavark", "aardvark-dns": "aardvark-dns"}
+    wanted = {
+        "newuidmap": "uidmap",
+        "pasta": "passt",
+        "netavark": "netavark",
+        "aardvark-dns": "aardvark-dns",
+        "nft": "nftables",
+    }
     missing = [package for tool, package in wanted.items() if shutil.which(tool, path=places) is None]
     if missing:
         why = "rootless networks and user namespaces need them"

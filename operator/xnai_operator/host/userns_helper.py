@@ -15,6 +15,7 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from typing import Any
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MNT_DETACH = 2
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
-SIOCGIFMTU = 0x8921
+SIOCGIFADDR, SIOCGIFMTU = 0x8915, 0x8921
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -266,6 +267,52 @@ def mtu(*, pid: int) -> dict[str, Any]:
     return {"interfaces": _in_network_of(pid, work)}
 
 
+def _address(pid: int) -> str | None:
+    """The IPv4 address of the pod on its bridge; None when it ended."""
+
+    def work() -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            answer = fcntl.ioctl(sock, SIOCGIFADDR, struct.pack("256s", b"eth0"))
+        return socket.inet_ntoa(answer[20:24])
+
+    try:
+        address: str = _in_network_of(pid, work)
+    except OSError:
+        return None
+    return address
+
+
+def _gateway(pid: int) -> str:
+    """The bridge's own address, from which published ports are forwarded (proc_pid_net(5), route)."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/route").read_text().splitlines()[1:]]
+    gateway = next(row[2] for row in rows if row[1] == "00000000")
+    return socket.inet_ntoa(struct.pack("<L", int(gateway, 16)))
+
+
+def restrict(*, pid: int, clients: list[int]) -> dict[str, Any]:
+    """A packet filter in the pod's network: new connections from the bridge only from `clients` (process ids)."""
+    allowed = sorted({_gateway(pid), *(address for client in clients if (address := _address(client)))})
+    rules = f"""\
+table inet xnai
+delete table inet xnai
+table inet xnai {{
+  chain input {{
+    type filter hook input priority 0; policy accept;
+    iifname != "eth0" accept
+    ct state established,related accept
+    ip saddr {{ {", ".join(allowed)} }} accept
+    meta l4proto ipv6-icmp accept
+    drop
+  }}
+}}
+"""
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "nft", "-f", "-"]
+    done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise OSError(done.returncode, f"nft: {done.stderr.strip()}")
+    return {"allowed": allowed}
+
+
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     operation.__name__: operation
     for operation in (
@@ -279,6 +326,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         remount,
         probe,
         mtu,
+        restrict,
     )
 }
 

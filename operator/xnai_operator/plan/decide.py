@@ -16,6 +16,7 @@ from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.needs import Needs, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
+from xnai_operator.plan.peers import clients
 from xnai_operator.plan.reduce import reduced
 from xnai_operator.plan.relief import Relief, relief
 from xnai_operator.render import names
@@ -91,6 +92,7 @@ def decide(facts: Facts, now: float) -> Plan:
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
         steps=measure.steps,
+        clients=clients(services),
     )
 
 

@@ -95,7 +95,7 @@ class Report:
 @dataclass(frozen=True)
 class Plan:
     """`wake_at`: seconds since the epoch when to look again even if nothing happens. `steps`: running pods that are
-    told of the pressure, with the step they are told."""
+    told of the pressure, with the step they are told. `clients`: pod name -> pods that may connect to it."""
 
     actions: tuple[Action, ...]
     services: Mapping[str, Report]
@@ -103,3 +103,4 @@ class Plan:
     rendered: Mapping[str, RenderedPod]
     wake_at: float | None = None
     steps: Mapping[str, Step] = field(default_factory=dict)
+    clients: Mapping[str, frozenset[str]] = field(default_factory=dict)

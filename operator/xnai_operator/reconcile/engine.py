@@ -67,6 +67,7 @@ class Engine:
         self._pressure = pressure
         self._metrics = metrics
         self._told: dict[Life, Step] = {}
+        self._restricted: dict[Life, frozenset[Life]] = {}
         self._clock = clock
         self._dirty = asyncio.Event()
         self._dirty.set()
@@ -133,6 +134,7 @@ class Engine:
                 self._metrics.begun(action)
                 self._acting[action.name] = asyncio.create_task(self._act(action, reported))
         await self._tell(plan)
+        await self._restrict(plan)
         await reported
         if not self._acting:
             await self._sweep(facts)
@@ -147,6 +149,25 @@ class Engine:
             if self._told.get(life) is not step:
                 await self._backend.tell(pod.name, step)
                 self._told[life] = step
+
+    async def _restrict(self, plan: Plan) -> None:
+        """Each pod is reached by its clients only. Addresses change with every start, of the pod or of a client."""
+        running = {pod.name: pod for pod in self._pods.values() if pod.running}
+        lives = {_life(pod) for pod in running.values()}
+        self._restricted = {life: known for life, known in self._restricted.items() if life in lives}
+        for name, pod in running.items():
+            if name not in plan.clients:
+                continue
+            clients = [running[client] for client in sorted(plan.clients[name]) if client in running]
+            wanted = frozenset(_life(client) for client in clients)
+            if self._restricted.get(_life(pod)) == wanted:
+                continue
+            try:
+                await self._backend.restrict(pod, clients)
+            except BackendError as error:  # it ended a moment ago, or nft is missing: the next pass tries again
+                log.warning("network not restricted", pod=name, reason=error.reason.value, message=error.message)
+            else:
+                self._restricted[_life(pod)] = wanted
 
     async def finished(self) -> None:
         """Until no action is under way."""

@@ -177,3 +177,15 @@ async def test_a_new_operator_never_takes_back_what_was_ready(world: World) -> N
         assert world.condition("a")[0] == "True"
         await world.engine.probe_once()
     assert len(world.api.writes) == before
+
+
+async def test_a_pod_is_reached_by_its_clients_that_run(world: World) -> None:
+    world.apply("a")
+    world.apply("b", dependsOn=["a"])
+    world.apply("c")
+    await world.settle()
+    assert world.backend.reached_by == {"default.a": {"default.b"}, "default.b": set(), "default.c": set()}
+    world.delete("b")
+    await world.settle()
+    await world.one_pass()
+    assert world.backend.reached_by["default.a"] == set()

@@ -211,6 +211,10 @@ class PodmanBackend:
         if directory.is_dir():
             _write_signal(directory, step)
 
+    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+        """See Backend. netavark can part bridges, not the pods on one; a filter in the pod's own network can."""
+        await self._userns.call("restrict", pid=pod.pid, clients=[client.pid for client in clients])
+
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
         answer = await self._userns.call("usage", pid=pod.pid)
