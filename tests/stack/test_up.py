@@ -159,3 +159,19 @@ def test_the_sizes_are_what_llama_cpp_reserves(options: list[str], stack: Stack)
     formula, reserved = sizes["KV cache"]
     assert abs(formula - reserved) < 1 << 20  # the log rounds each of its buffers
     assert all(formula >= reserved - (1 << 20) for formula, reserved in sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "reached"),
+    [
+        ("ui", ("rag-api", 8000), True),
+        ("ui", ("mkdocs", 8000), True),
+        ("crawler", ("rag-api", 8000), False),
+        ("ui", ("redis", 6379), False),
+    ],
+)
+def test_a_service_is_reached_by_those_that_name_it(
+    service: str, target: tuple[str, int], reached: bool, stack: Stack
+) -> None:
+    program = f"import socket; socket.create_connection({target!r}, 2)"
+    assert (stack.run_in(service, "python", "-c", program).returncode == 0) is reached
