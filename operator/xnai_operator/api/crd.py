@@ -206,6 +206,7 @@ def definitions() -> dict[str, dict[str, Any]]:
                     "x-kubernetes-list-map-keys": ["mountPath"],
                 },
                 "memoryRequestBytes": {**number, "description": "What the service is admitted with."},
+                "memoryHighWaterBytes": {**number, "description": "The most its processes ever used."},
             }
         ),
         [_column("Restarts", ".status.restarts", "integer", 1), _column("Image", ".spec.image", priority=1)],

@@ -29,6 +29,8 @@ class FakeBackend:
         self.resizes: list[str] = []
         self.told: dict[str, int] = {}
         """Pod name -> the step it was told last."""
+        self.memory_used: dict[str, int] = {}
+        """Pod name -> bytes its processes use."""
         self.reached_by: dict[str, set[str]] = {}
         """Pod name -> pods that may connect to it."""
         self.used: dict[str, int] = {}
@@ -121,7 +123,7 @@ class FakeBackend:
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
-        return Usage(0, 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
+        return Usage(self.memory_used.get(pod.name, 0), 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""

@@ -75,9 +75,11 @@ def demand(
     priority: int | None = None,
     running: bool = False,
     spillable: int = 0,
+    history: int = 0,
 ) -> Demand:
-    """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else a
-    default. `priority` is the effective one, when it is not the service's own."""
+    """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else
+    the most its processes ever used (`history`), at least a default. `priority` is the effective one, when it is not
+    the service's own."""
     resources = service.spec.resources
     sizes = sum(to_bytes(mount.size) for mount in tmpfs)
     mapped, file = 0, ""
@@ -89,7 +91,7 @@ def demand(
     elif resources.limits.memory is not None:
         request = max(to_bytes(resources.limits.memory) - sizes, 0)
     else:
-        request = DEFAULT_REQUEST
+        request = max(DEFAULT_REQUEST, history)
     own = service.spec.priority if priority is None else priority
     inference = service.spec.inference
     device = VULKAN if inference is not None and inference.device == "vulkan" else ""

@@ -1,6 +1,6 @@
 """The operator's figures for Prometheus, on http://127.0.0.1:9469/metrics unless XNAI_METRICS_PORT says otherwise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -33,6 +33,7 @@ class Metrics:
         self._request = self._gauge("xnai_service_memory_request_bytes", "What admission counts", *SERVICE)
         self._restarts = self._gauge("xnai_service_restarts", "Starts after an exit, since the last long run", *SERVICE)
         self._used = self._gauge("xnai_tmpfs_used_bytes", "In use of a tmpfs mount", *SERVICE, "mount_path")
+        self._events = self._gauge("xnai_pod_memory_events", "memory.events of the container", *SERVICE, "event")
         self._size = self._gauge("xnai_tmpfs_size_bytes", "Size of a tmpfs mount", *SERVICE, "mount_path")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -73,6 +74,13 @@ class Metrics:
             for gauge, field in ((self._request, "memoryRequestBytes"), (self._restarts, "restarts")):
                 if field in report.fields:
                     gauge.labels(*labels).set(report.fields[field])
+
+    def memory_events(self, found: Iterable[tuple[ObservedPod, Mapping[str, int]]]) -> None:
+        """How often pods met their limits, since they started."""
+        self._events.clear()
+        for pod, events in found:
+            for event, count in events.items():
+                self._events.labels(pod.namespace, pod.service, event).set(count)
 
     def mounts(self, found: Iterable[tuple[ObservedPod, tuple[ObservedMount, ...]]]) -> None:
         """The fill of every tmpfs."""

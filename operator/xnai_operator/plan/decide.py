@@ -13,7 +13,7 @@ from xnai_operator.memory.pressure import Step
 from xnai_operator.plan import backoff, readiness, tmpfs
 from xnai_operator.plan.loading import other_load
 from xnai_operator.plan.model import Action, Facts, Plan, Report
-from xnai_operator.plan.needs import Needs, needs
+from xnai_operator.plan.needs import Needs, high_water, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
 from xnai_operator.plan.peers import clients
@@ -180,6 +180,8 @@ def _service(
         verdict.reason,
         verdict.message,
     )
+    if pod is not None and (most := high_water(service, facts.pressure.used.get(pod.name, 0))):
+        fields["memoryHighWaterBytes"] = most
     if service.spec.suspend:
         message = "spec.suspend is true: nothing is started, changed or stopped"
         ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready

@@ -48,7 +48,7 @@ class Machine:
 @dataclass(frozen=True)
 class Pressure:
     """The ladder, and what its measures need to know of running pods, by name: those `idle`, those that are
-    `thrashing` in their own limit, and the memory each uses in bytes (read only when one may be stopped)."""
+    `thrashing` in their own limit, and the memory the processes of each use, in bytes."""
 
     ladder: Ladder = field(default_factory=Ladder)
     idle: frozenset[str] = frozenset()

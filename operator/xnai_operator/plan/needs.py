@@ -6,6 +6,7 @@ from typing import Final
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
+from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
 from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, demand, effective_priorities
@@ -28,6 +29,13 @@ class Needs:
     exceeded: Mapping[str, Violation]
     on_disk: Mapping[str, frozenset[str]]
     spillable: Mapping[str, frozenset[str]]
+
+
+def high_water(service: XnaiService, used: int) -> int:
+    """The most the service's processes ever used, in bytes: what is stored, or `used` when it is a twentieth more, so
+    that a slow growth is not a write each time."""
+    stored = int(service.status.get("memoryHighWaterBytes", 0))
+    return used if used * 20 > stored * 21 else stored
 
 
 def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
@@ -65,7 +73,15 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
         model = header if isinstance(header, ModelHeader) else None
         # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
         priority = HELD if service.spec.suspend else priorities[key]
-        demands[key] = demand(service, in_memory, model, priority=priority, running=running, spillable=spillable)
+        demands[key] = demand(
+            service,
+            in_memory,
+            model,
+            priority=priority,
+            running=running,
+            spillable=spillable,
+            history=high_water(service, 0),
+        )
     return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
 
 

@@ -7,7 +7,7 @@ run beside the passes and only mark the node dirty when a verdict changed.
 import asyncio
 import contextlib
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ RESYNC_SECONDS = 60.0
 
 MOUNT_SECONDS = 5.0
 """How often the fill of tmpfs mounts is read: 2 ms a pod."""
+
+USED_SECONDS = 60.0
+"""How old a reading of what pods use may be."""
 
 MEMORY_SECONDS = 1.0
 """How often the machine's memory is read: a pod can grow by 80 MiB in it; a reading takes 0.1 ms."""
@@ -66,6 +69,8 @@ class Engine:
         self._machine = machine
         self._pressure = pressure
         self._metrics = metrics
+        self._used: dict[str, int] = {}
+        self._used_at = 0.0
         self._told: dict[Life, Step] = {}
         self._restricted: dict[Life, frozenset[Life]] = {}
         self._clock = clock
@@ -200,14 +205,19 @@ class Engine:
             probes={life[0]: state for life, state in self._probes.items()},
             mounts={life[0]: found for life, found in self._mounts.items()},
             busy=frozenset(self._acting),
-            pressure=self._pressure.facts(await self._used(lives.values())),
+            pressure=self._pressure.facts(self._used),
         )
 
-    async def _used(self, running: Iterable[ObservedPod]) -> dict[str, int]:
-        """Memory by pod, read only when the ladder may stop one: it takes a millisecond a process."""
-        if self._pressure.ladder.step < Step.EVICT:
-            return {}
-        return {pod.name: (await self._backend.usage(pod)).memory for pod in running}
+    async def _read_used(self) -> None:
+        """What pods use. It takes a millisecond a process, so what is known is kept for a minute, unless the ladder may
+        stop one."""
+        if self._clock() - self._used_at < USED_SECONDS and self._pressure.ladder.step < Step.EVICT:
+            return
+        self._used_at, used = self._clock(), {}
+        for pod in [pod for pod in self._pods.values() if pod.running]:
+            with contextlib.suppress(BackendError):  # it ended a moment ago
+                used[pod.name] = (await self._backend.usage(pod)).memory
+        self._used = used
 
     async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
         try:
@@ -312,6 +322,7 @@ class Engine:
         """Read how the machine's memory is; tell of a step of the ladder, and ask for a pass."""
         watch = self._pressure
         before, dirty = watch.tick(self._pods.values())
+        await self._read_used()
         step = watch.ladder.step
         self._metrics.memory(watch.reading, watch.ladder, entered=step is not before)
         if dirty:
@@ -352,7 +363,9 @@ class Engine:
             self._mounts[_life(pod)] = found
             if [_step(mount) for mount in found] != [_step(mount) for mount in before]:
                 self.mark_dirty()
-        self._metrics.mounts((pod, self._mounts.get(_life(pod), ())) for pod in self._pods.values() if pod.running)
+        running = [pod for pod in self._pods.values() if pod.running]
+        self._metrics.memory_events((pod, self._pressure.memory_events(pod)) for pod in running)
+        self._metrics.mounts((pod, self._mounts.get(_life(pod), ())) for pod in running)
 
     async def _probe_forever(self) -> None:
         running: dict[Life, asyncio.Task[None]] = {}

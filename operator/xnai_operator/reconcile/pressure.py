@@ -1,7 +1,7 @@
 """Watching the machine's memory: one reading a second, the ladder kept in a file, what the passes need of it."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,6 +18,8 @@ log = structlog.get_logger()
 THRASHING: Final = 20.0
 """PSI (some, avg10, percent) of a pod: at 149 of 150 MiB 20 is thrashing, 0 is healthy."""
 THRASHING_SECONDS: Final = 15.0
+IDLE_STALLS: Final = 1.0
+"""The same for a pod that is not idle."""
 
 
 def stored_ladder(file: Path) -> Ladder:
@@ -42,6 +44,9 @@ class Signals(Protocol):
 
     def stalls(self, pid: int) -> float | None:
         """PSI of a pod in percent; None where there is none."""
+
+    def memory_events(self, pid: int) -> Mapping[str, int]:
+        """How often a pod met its limits, by event; empty where nothing counts."""
 
     def drop_cache(self, path: Path) -> None:
         """Give back the page cache of a file. Raises OSError."""
@@ -72,12 +77,14 @@ class PressureWatch:
         before, thrashing, calm = self.ladder.step, self.thrashing, bool(self.ladder.calm_since)
         self.reading = self._signals.read()
         self._keep(after(self.ladder, self.reading, now))
+        stalls = {name: self._signals.stalls(pod.pid) or 0.0 for name, pod in running.items()}
         resting = self._signals.idle(pod.pid for pod in running.values())
-        idle = frozenset(name for name, pod in running.items() if pod.pid in resting)
+        # One that waits for its memory hardly uses a CPU, and is anything but idle.
+        idle = frozenset(name for name, pod in running.items() if pod.pid in resting and stalls[name] < IDLE_STALLS)
         matters = self.ladder.step is not Step.NORMAL or any(pod.reduced for pod in running.values())
         changed = (matters and idle != self._idle) or calm is not bool(self.ladder.calm_since)
         self._idle = idle
-        stalled = {n for n, pod in running.items() if (self._signals.stalls(pod.pid) or 0.0) >= THRASHING}
+        stalled = {name for name, value in stalls.items() if value >= THRASHING}
         self._stalled_since = {name: self._stalled_since.get(name, now) for name in stalled}
         return before, changed or self.ladder.step is not before or self.thrashing != thrashing
 
@@ -94,6 +101,10 @@ class PressureWatch:
     def facts(self, used: dict[str, int]) -> Pressure:
         """For a pass; `used` as in Pressure."""
         return Pressure(self.ladder, self._idle, self.thrashing, used)
+
+    def memory_events(self, pod: ObservedPod) -> Mapping[str, int]:
+        """How often the pod met its limits."""
+        return self._signals.memory_events(pod.pid)
 
     def drop_caches(self, files: Iterable[Path]) -> None:
         """Give back the page cache of model files that nobody has loaded."""

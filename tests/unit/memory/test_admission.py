@@ -34,6 +34,12 @@ def test_the_request(spec: dict[str, object], request_bytes: int) -> None:
     assert (found.request, found.tmpfs) == (request_bytes, 30 * MI)
 
 
+@pytest.mark.parametrize(("history", "request_mib"), [(0, 64), (10 * MI, 64), (200 * MI, 200)])
+def test_what_declares_nothing_is_admitted_with_the_most_it_used(history: int, request_mib: int) -> None:
+    assert demand(make_service(), (), history=history).request == request_mib * MI
+    assert demand(make_service(resources={"requests": {"memory": "1Mi"}}), (), history=history).request == MI
+
+
 def test_a_dependency_is_as_important_as_whoever_needs_it() -> None:
     services = [
         make_service("a"),

@@ -63,6 +63,9 @@ class FakeSignals:
     def stalls(self, pid: int) -> float | None:
         return self.stalled.get(pid)
 
+    def memory_events(self, pid: int) -> dict[str, int]:
+        return {"oom_kill": pid}
+
     def drop_cache(self, path: Path) -> None:
         self.dropped.append(path.name)
 

@@ -95,3 +95,31 @@ async def test_nobody_more_is_stopped_once_memory_is_given_back(world: World) ->
     world.begin()
     await world.read_memory(0.6)
     assert (world.backend.stops, world.engine._pressure.ladder.step) == (["default.low"], Step.KILL)
+
+
+async def test_the_most_a_service_used_is_remembered(world: World) -> None:
+    def remembered() -> int:
+        body = world.store.get("XnaiService", "default", "a")
+        assert body is not None
+        return int(body["status"].get("memoryHighWaterBytes", 0))
+
+    world.apply("a")
+    await world.settle()
+    seen = []
+    for used in (100, 300, 310, 200):
+        world.backend.memory_used["default.a"] = used << 20
+        await world.read_memory(0.6, seconds=60)
+        seen.append(remembered() >> 20)
+    assert seen == [100, 300, 300, 300]  # 310 is not a twentieth more
+    world.begin()
+    await world.settle()
+    assert remembered() >> 20 == 300
+
+
+@pytest.mark.parametrize(("stall", "idle"), [(0.0, True), (5.0, False)])
+async def test_who_waits_for_memory_is_not_idle(stall: float, idle: bool, world: World) -> None:
+    await start(world)
+    pod = (await world.backend.observe()).pods["default.low"]
+    world.signals.resting, world.signals.stalled = {pod.pid}, {pod.pid: stall}
+    await world.read_memory(0.19)
+    assert ("default.low" in world.engine._pressure.facts({}).idle) is idle
