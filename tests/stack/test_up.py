@@ -72,12 +72,12 @@ def test_logs_of_a_service(stack: Stack) -> None:
 )
 def test_services_find_each_other_by_the_names_of_kubernetes(name: str, stack: Stack) -> None:
     connect = f"import socket; socket.create_connection(('{name}', 6379), 5)"
-    done = stack.run_in("ui", "python3", "-c", connect)
+    done = stack.run_in("rag-api", "python3", "-c", connect)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_mtu_in_a_pod_is_1500(stack: Stack) -> None:
-    assert stack.run_in("ui", "cat", "/sys/class/net/eth0/mtu").stdout.strip() == "1500"
+    assert stack.run_in("rag-api", "cat", "/sys/class/net/eth0/mtu").stdout.strip() == "1500"
 
 
 def test_redis_refuses_who_has_no_password(stack: Stack) -> None:

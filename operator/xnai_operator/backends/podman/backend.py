@@ -54,16 +54,23 @@ class PodmanBackend:
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend. Everything that can be refused is looked at before the old pod is removed."""
-        replaces, *_ = await asyncio.gather(
-            self._replaces(pod.name),
+        replaces = await self._replaces(pod.name)
+        checks = [
             self._network(pod.network),
             *(self._image_present(image) for image in {pod.image, *pod.init_images}),
             *(self._volume(volume, pod.uid) for volume in pod.volumes),
-        )
+        ]
         if replaces:
+            await asyncio.gather(*checks)
             await self.stop(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
+            checks = []
         try:
-            await self._prepare(pod)
+            # Nothing is in the way: what is looked at and what is made go side by side, and all of it ends before
+            # anything is cleaned up.
+            done = await asyncio.gather(self._prepare(pod), *checks, return_exceptions=True)
+            for error in done:
+                if isinstance(error, BaseException):
+                    raise error
             async with self._playing:
                 await self._play(pod)
             if pod.cpus:
