@@ -1,5 +1,6 @@
 """Podman's traps, each with a test that fails without its handling."""
 
+import asyncio
 import json
 import os
 import socket
@@ -221,3 +222,16 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     assert inside("test.server", "nslookup", "client").returncode == 0  # its own way out is open
     await podman_backend.restrict(server, [])
     assert not reaches("client")
+
+
+async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, environment: Environment) -> None:
+    deaf = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]
+    await started(podman_backend, rendered("deaf", environment, command=deaf))
+    stopping = asyncio.create_task(podman_backend.stop("test.deaf", 4))
+    looks = 0
+    while not stopping.done():
+        await podman_backend.observe()
+        looks += 1
+        await asyncio.wait({stopping}, timeout=0.25)
+    assert looks > 4  # else one look took as long as the stop
+    assert "test.deaf" not in (await podman_backend.observe()).pods

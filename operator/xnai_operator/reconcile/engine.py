@@ -98,6 +98,7 @@ class Engine:
             asyncio.create_task(work())
             for work in (self._watch_runtime, self._probe_forever, self._watch_mounts, self._watch_memory)
         ]
+        failures = 0
         try:
             while True:
                 wait = RESYNC_SECONDS
@@ -109,9 +110,13 @@ class Engine:
                 try:
                     await self.one_pass()
                     self.passed.set()
+                    failures = 0
                 except BackendError as error:
+                    # Podman's list fails when a container is removed meanwhile ("no such container", 5.4 and 5.8): the
+                    # first tries follow at once.
+                    failures += 1
                     log.warning("pass failed", reason=error.reason.value, message=error.message)
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(min(0.02 * 4**failures, 5.0))
                     self.mark_dirty()
                 except Exception:
                     # A fault of ours must not end the operator: the pass is tried again, from fresh facts.

@@ -161,10 +161,11 @@ class PodmanBackend:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
-        patience = grace_seconds + PLAY_SECONDS
-        how = {"params": {"t": str(grace_seconds)}, "timeout": patience}
-        await self._transport.call("POST", f"/pods/{name}/stop", ok=(304, 404), **how)
-        await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true"})
+        # The container, not the pod: while a pod is stopped its lock is held, and nobody can list pods (5.4, 5.8).
+        container, patience = f"{name}-{names.CONTAINER}", grace_seconds + PLAY_SECONDS
+        how = {"params": {"timeout": str(grace_seconds)}, "timeout": patience}
+        await self._transport.call("POST", f"/containers/{container}/stop", ok=(304, 404), **how)
+        await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
         await self._remove_directories(lambda pod: pod == name)
 
     async def _remove_directories(self, doomed: Callable[[str], bool]) -> list[str]:
