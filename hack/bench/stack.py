@@ -211,4 +211,5 @@ def main() -> None:
     rest()
 
 
-main()
+if __name__ == "__main__":
+    main()
