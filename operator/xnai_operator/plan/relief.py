@@ -57,7 +57,9 @@ def relief(facts: Facts, demands: Mapping[str, Demand], spillable: Mapping[str, 
     """
     ladder = facts.pressure.ladder
     running = _running(facts, {key: need for key, need in demands.items() if key in spillable})
-    small = frozenset(r.key for r in running if r.pod.reduced)
+    pods = facts.observed.pods.values()
+    # Also one whose container ended: it starts again as small as it was.
+    small = frozenset(f"{p.namespace}.{p.service}" for p in pods if p.reduced and (p.running or ladder.step))
     may = may_act(ladder, now)
     # Calm is a matter of readings, and these ask for a pass; at the foot of the ladder only time passes.
     waits = not may and not ladder.calm_since and (ladder.step is not Step.NORMAL or bool(small))

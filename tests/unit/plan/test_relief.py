@@ -213,3 +213,14 @@ def test_no_measure_is_taken_when_readings_no_longer_call_for_it(step: Step, env
     services = (model("low"), make_service("high", priority=10))
     plan = decide(world(*services, environment=environment, step=step, calm=True), NOW)
     assert (plan.actions, plan.steps, plan.wake_at) == ((), {}, None)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(Step.HOLD, "2048"), (Step.NORMAL, "8192")])
+def test_a_smaller_model_that_ended_starts_again_as_small_as_it_was(
+    step: Step, expected: str, environment: Environment
+) -> None:
+    given = world(model("a"), environment=environment, step=step, small=frozenset({"a"}))
+    ended = {k: replace(p, running=False, finished_at=NOW - 400) for k, p in given.observed.pods.items()}
+    given = replace(given, observed=replace(given.observed, pods=ended))
+    assert [a.kind for a in decide(given, NOW).actions] == ["start"]
+    assert context(given, "a")[0] == expected
