@@ -227,11 +227,11 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
 async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, environment: Environment) -> None:
     deaf = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]
     await started(podman_backend, rendered("deaf", environment, command=deaf))
-    stopping = asyncio.create_task(podman_backend.stop("test.deaf", 4))
-    looks = 0
-    while not stopping.done():
-        await podman_backend.observe()
-        looks += 1
-        await asyncio.wait({stopping}, timeout=0.25)
-    assert looks > 4  # else one look took as long as the stop
+    stopping = asyncio.create_task(podman_backend.stop("test.deaf", 15))
+    inspect = ["podman", "inspect", "--format", "{{.State.Status}}", "test.deaf-main"]
+    while "stopping" not in (await asyncio.to_thread(subprocess.run, inspect, capture_output=True, text=True)).stdout:
+        assert not stopping.done()
+    await asyncio.wait_for(podman_backend.observe(), 7)  # and not the rest of fifteen seconds
+    subprocess.run(["podman", "kill", "test.deaf-main"], check=True, capture_output=True)
+    await stopping
     assert "test.deaf" not in (await podman_backend.observe()).pods
