@@ -225,11 +225,10 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
 
 
 async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, environment: Environment) -> None:
-    deaf = ["sh", "-c", "trap : TERM; while :; do sleep 0.1; done"]
+    deaf = ["sh", "-c", "trap 'echo > /tmp/asked' TERM; while :; do sleep 0.1; done"]
     await started(podman_backend, rendered("deaf", environment, command=deaf))
     stopping = asyncio.create_task(podman_backend.stop("test.deaf", 15))
-    inspect = ["podman", "inspect", "--format", "{{.State.Status}}", "test.deaf-main"]
-    while "stopping" not in (await asyncio.to_thread(subprocess.run, inspect, capture_output=True, text=True)).stdout:
+    while (await asyncio.to_thread(inside, "test.deaf", "ls", "/tmp/asked")).returncode != 0:
         assert not stopping.done()
     await asyncio.wait_for(podman_backend.observe(), 7)  # and not the rest of fifteen seconds
     subprocess.run(["podman", "kill", "test.deaf-main"], check=True, capture_output=True)

@@ -29,6 +29,8 @@ PLAY_SECONDS = 60.0
 """Until Podman is given up on."""
 INIT_SECONDS = 600.0
 """The same, where it waits for init containers."""
+STOP_TICK_SECONDS = 0.1
+"""How often it is looked whether a container has followed its stop signal."""
 SHM_BYTES = 64 << 20
 """The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
 
@@ -161,12 +163,26 @@ class PodmanBackend:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
-        # The container, not the pod: while a pod is stopped its lock is held, and nobody can list pods (5.4, 5.8).
-        container, patience = f"{name}-{names.CONTAINER}", grace_seconds + PLAY_SECONDS
-        how = {"params": {"timeout": str(grace_seconds)}, "timeout": patience}
-        await self._transport.call("POST", f"/containers/{container}/stop", ok=(304, 404), **how)
+        if grace_seconds:
+            await self._terminate(f"{name}-{names.CONTAINER}", grace_seconds)
         await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
         await self._remove_directories(lambda pod: pod == name)
+
+    async def _terminate(self, container: str, seconds: int) -> None:
+        """The stop signal, and time to follow it. Podman's own stop holds a lock meanwhile, on which every listing of
+        pods waits (the pod's on 5.4.2, the container's on 5.8.6)."""
+        path = f"/containers/{container}"
+        found = await self._transport.call("GET", f"{path}/json", ok=(404,))
+        if found is None or found["State"]["Status"] != "running":
+            return
+        signal = str(found["Config"].get("StopSignal") or "SIGTERM")
+        await self._transport.call("POST", f"{path}/kill", ok=(404, 409), params={"signal": signal})
+        deadline = asyncio.get_running_loop().time() + seconds
+        while found is not None and found["State"]["Status"] == "running":
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(STOP_TICK_SECONDS)
+            found = await self._transport.call("GET", f"{path}/json", ok=(404,))
 
     async def _remove_directories(self, doomed: Callable[[str], bool]) -> list[str]:
         removed = []
