@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,8 +202,9 @@ SERVES = {
 
 
 async def test_only_clients_reach_a_pod_and_users_its_published_port(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")  # a normal user's, without nft's place
     server = await started(podman_backend, rendered("server", environment, **SERVES))
     await started(podman_backend, rendered("stranger", environment))
     client = await started(podman_backend, rendered("client", environment))

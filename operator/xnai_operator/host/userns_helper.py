@@ -307,7 +307,9 @@ table inet xnai {{
 }}
 """
     command = ["nsenter", f"--net=/proc/{pid}/ns/net", "nft", "-f", "-"]
-    done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
+    # A normal user's PATH lacks the directories of nft.
+    environ = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False, env=environ)
     if done.returncode != 0:
         raise OSError(done.returncode, f"nft: {done.stderr.strip()}")
     return {"allowed": allowed}
