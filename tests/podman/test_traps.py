@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -210,10 +211,12 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     client = await started(podman_backend, rendered("client", environment))
 
     def reaches(service: str) -> bool:
-        asked = "echo 'GET / HTTP/1.0' | timeout 5 nc -w 1 server 8080 | grep -q HTTP"
+        asked = "echo 'GET / HTTP/1.0' | timeout 10 nc -w 3 server 8080 | grep -q HTTP"
         return inside(f"test.{service}", "sh", "-c", asked).returncode == 0
 
-    assert reaches("stranger")  # as Podman leaves it
+    deadline = time.monotonic() + 30
+    while not reaches("stranger"):  # as Podman leaves it, once the server listens
+        assert time.monotonic() < deadline
     await podman_backend.restrict(server, [client])
     assert (reaches("client"), reaches("stranger")) == (True, False)
     with socket.create_connection(("127.0.0.1", 18080), 2) as published:

@@ -17,7 +17,7 @@ from xnai_operator.plan.needs import Needs, high_water, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.order import ordered
 from xnai_operator.plan.peers import clients
-from xnai_operator.plan.reduce import reduced
+from xnai_operator.plan.reduce import reduced, without_limits
 from xnai_operator.plan.relief import Relief, relief
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
@@ -164,9 +164,8 @@ def _service(
     if (verdict is not None and verdict.on_disk) or service.key in measure.on_disk:
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
     small = service.key in measure.reduced
-    rendered = render(
-        reduced(service) if small else service, mounts, contents, facts.machine.environment, on_disk, reduced=small
-    )
+    played = without_limits(reduced(service) if small else service, facts.observed.missing_controllers)
+    rendered = render(played, mounts, contents, facts.machine.environment, on_disk, reduced=small)
     pod = facts.observed.pods.get(rendered.name)
     fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
     if need is None or verdict is None:  # suspended and not running

@@ -61,3 +61,5 @@ class Observed:
     volumes: frozenset[str] = frozenset()
     limits_enforced: bool = True
     """False on rootless cgroup v1, or v2 without the memory controller delegated: Podman applies no memory limit."""
+    missing_controllers: frozenset[str] = frozenset()
+    """`memory`, `cpu`: where cgroup v2 has them not, crun fails to start a container with such a limit."""

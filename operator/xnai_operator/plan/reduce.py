@@ -1,4 +1,4 @@
-"""A model loaded smaller: what is asked of it while the memory of the machine is short."""
+"""What is played instead of what was asked: a model loaded smaller, a pod without limits that cannot be set."""
 
 from dataclasses import replace
 from typing import Final
@@ -8,6 +8,15 @@ from xnai_operator.api.resources import XnaiService
 SHARE: Final = 4
 LEAST: Final = 512
 """Tokens: fewer hold no question with its sources."""
+
+
+def without_limits(service: XnaiService, missing: frozenset[str]) -> XnaiService:
+    """The service without requests and limits of cgroup controllers (`memory`, `cpu`) that the runtime lacks."""
+    own = service.spec.resources
+    limits = own.limits.model_copy(update=dict.fromkeys(missing))
+    requests = own.requests.model_copy(update={"memory": None}) if "memory" in missing else own.requests
+    resources = own.model_copy(update={"limits": limits, "requests": requests})
+    return replace(service, spec=service.spec.model_copy(update={"resources": resources}))
 
 
 def reduced(service: XnaiService) -> XnaiService:

@@ -285,3 +285,22 @@ def test_what_runs_although_its_resource_is_wrong_takes_its_memory(limit: int, e
     )
     expected = [] if limit else [("start", "default.new", Reason.POD_MISSING)]
     assert actions(decide(given, NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (set(), {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi", "cpu": "1"}}),
+        ({"memory"}, {"limits": {"cpu": "1"}}),
+        ({"cpu"}, {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}),
+        ({"memory", "cpu"}, None),
+    ],
+)
+def test_limits_that_cannot_be_set_are_not_played(
+    missing: set[str], expected: dict[str, Any] | None, environment: Environment
+) -> None:
+    limited = make_service(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi", "cpu": "1"}})
+    given = facts(limited, environment=environment)
+    given = replace(given, observed=replace(given.observed, missing_controllers=frozenset(missing)))
+    container = decide(given, NOW).rendered["default.redis"].document["spec"]["containers"][0]
+    assert container.get("resources") == expected
