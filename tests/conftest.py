@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,20 +84,29 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     return IMAGE
 
 
+@contextlib.contextmanager
+def served(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], seconds: float) -> Iterator[None]:
+    """A server while it is needed: from when it is ready, which may take so long, until it ended."""
+    deadline = time.monotonic() + seconds
+    try:
+        while not ready():
+            assert process.poll() is None, f"{process.args} ended"
+            assert time.monotonic() < deadline, f"{process.args} is not ready in {seconds} s"
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
 @pytest.fixture(scope="session")
 def podman_socket(runtime_dir: Path) -> Iterator[str]:
     socket = runtime_dir / "podman.sock"
     process = subprocess.Popen(
         ["podman", "system", "service", "--time=0", f"unix://{socket}"], stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 20
-    while not socket.exists():
-        assert process.poll() is None, "podman system service ended"
-        assert time.monotonic() < deadline, "podman system service made no socket in 20 s"
-        time.sleep(0.05)
-    yield str(socket)
-    process.terminate()
-    process.wait(10)
+    with served(process, socket.exists, 20):
+        yield str(socket)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
 from xnai_operator import setup
 from xnai_operator.config import Config
-from xnai_operator.host.signals import Signals
+from xnai_operator.host.signals import Signals, cpu_seconds
 from xnai_operator.reconcile.engine import MEMORY_SECONDS, MOUNT_SECONDS
 
 GOAL = 0.5
@@ -39,11 +39,7 @@ def helpers() -> list[int]:
 
 def cpu() -> float:
     """CPU seconds of this process and its helpers."""
-    seconds = time.process_time()
-    for pid in helpers():
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        seconds += sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    return time.process_time() + sum(cpu_seconds(pid) for pid in helpers())
 
 
 async def cost(work: Callable[[], Awaitable[object]]) -> float:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 from synthetic import SHAPES, synthesise
 
 from xnai_operator.memory.sizing import BASE, MI, Load, size
+from xnai_operator.models.dry_run import IMAGE
 from xnai_operator.models.gguf import read_file
 
 # One slot is loaded as the service does it, by the class; several through the C API, as the class has one only.
@@ -67,7 +68,6 @@ else:
 print(json.dumps({"before": before, "after": used()}))
 """
 
-IMAGE = "localhost/xnai-inference:0.1.0"
 KINDS = ("F16", "Q8_0", "Q4_0")
 
 Case = tuple[str, str, Load]

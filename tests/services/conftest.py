@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest_asyncio
 import redis
 import redis.asyncio
 import yaml
+
+from tests.conftest import served
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = ("admin", "rag-api", "crawler", "curation-worker")
@@ -32,19 +33,16 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [server, "--port", "0", "--unixsocket", path, "--aclfile", folder / "users.acl", "--dir", folder, "--save", ""],
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 10
-    while True:
+
+    def answers() -> bool:
         try:
             with redis.Redis(unix_socket_path=str(path), username="admin", password="admin") as client:
-                client.ping()
-            break
+                return bool(client.ping())
         except redis.RedisError:
-            assert process.poll() is None, "redis-server ended"
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.05)
-    yield str(path)
-    process.terminate()
-    process.wait(10)
+            return False
+
+    with served(process, answers, 10):
+        yield str(path)
 
 
 @pytest_asyncio.fixture

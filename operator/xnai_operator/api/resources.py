@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from xnai_operator.api.conditions import Type
 from xnai_operator.api.tmpfspolicy import TmpfsPolicySpec
 from xnai_operator.api.types import GROUP, VERSION, Spec
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
@@ -30,6 +31,14 @@ class Resource(Generic[S]):
     def key(self) -> str:
         """`namespace.name`, which is also the pod's name: a dot can stand in neither part."""
         return f"{self.namespace}.{self.name}"
+
+    def condition(self, kind: Type) -> dict[str, Any]:
+        """The stored condition of this type; empty when there is none."""
+        return next((c for c in self.status.get("conditions") or [] if c["type"] == kind.value), {})
+
+    def stored_ready(self) -> bool:
+        """Whether the stored status says that it is Ready."""
+        return self.condition(Type.READY).get("status") == "True"
 
 
 XnaiService = Resource[XnaiServiceSpec]

@@ -52,6 +52,14 @@ def _missing(reason: Reason, message: str) -> Violation:
     return Violation(reason, message, permanent=False)
 
 
+def _used_once(path: str, given: list[str]) -> Violation | None:
+    """The names of a list of the resource, in its order."""
+    for index, name in enumerate(given):
+        if name in given[:index]:
+            return _wrong(Reason.SPEC_INVALID, f"{path}[{index}].name: {name} is used twice")
+    return None
+
+
 def mount_paths(given: Input) -> Violation | None:
     """A path is mounted once, and nothing is mounted below a tmpfs or a persistent volume."""
     tmpfs = [normal(mount.mount_path) for mount in given.tmpfs]
@@ -75,12 +83,7 @@ def mount_paths(given: Input) -> Violation | None:
 
 def own_ports(given: Input) -> Violation | None:
     """A port name and a host port are used once in a service."""
-    names_seen: set[str] = set()
-    for index, port in enumerate(given.service.spec.ports):
-        if port.name in names_seen:
-            return _wrong(Reason.SPEC_INVALID, f"spec.ports[{index}].name: {port.name} is used twice")
-        names_seen.add(port.name)
-    return None
+    return _used_once("spec.ports", [port.name for port in given.service.spec.ports])
 
 
 def _age(service: XnaiService) -> tuple[str, str]:
@@ -201,12 +204,7 @@ def image(given: Input) -> Violation | None:
 
 def init_containers(given: Input) -> Violation | None:
     """Their names are used once."""
-    seen: set[str] = set()
-    for index, init in enumerate(given.service.spec.init_containers):
-        if init.name in seen:
-            return _wrong(Reason.SPEC_INVALID, f"spec.initContainers[{index}].name: {init.name} is used twice")
-        seen.add(init.name)
-    return None
+    return _used_once("spec.initContainers", [init.name for init in given.service.spec.init_containers])
 
 
 def model(given: Input) -> Violation | None:

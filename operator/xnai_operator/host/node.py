@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,20 +19,6 @@ class Node:
     controllers: tuple[str, ...]
     gpus: tuple[str, ...]
     vulkan: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for people and scripts."""
-        return {
-            "memoryBytes": self.memory,
-            "swapBytes": self.swap,
-            "zram": self.zram,
-            "cpus": self.cpus,
-            "cores": self.cores,
-            "cgroupVersion": self.cgroup_version,
-            "controllers": list(self.controllers),
-            "gpus": list(self.gpus),
-            "vulkan": self.vulkan,
-        }
 
 
 def memory_value(meminfo: str, key: str) -> int:

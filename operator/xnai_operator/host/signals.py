@@ -24,6 +24,13 @@ def _stall(text: str, line: str) -> float:
     return float(fields[1].removeprefix("avg10="))
 
 
+def cpu_seconds(pid: int, root: Path = Path("/")) -> float:
+    """CPU time of a process and of its ended children. Raises OSError when there is none of this number."""
+    # utime, stime, cutime, cstime: proc_pid_stat(5), counted from the field after the name.
+    fields = (root / f"proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(value) for value in fields[11:15]) / _TICKS
+
+
 @dataclass(frozen=True)
 class _Cpu:
     at: float
@@ -84,11 +91,9 @@ class Signals:
         now, before, found = time.monotonic(), self._cpu, {}
         for pid in pids:
             try:
-                fields = (self._root / f"proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                seconds = cpu_seconds(pid, self._root)
             except OSError:
                 continue
-            # utime, stime and those of its ended children: proc_pid_stat(5), counted from the field after the name.
-            seconds = sum(int(value) for value in fields[11:15]) / _TICKS
             last = before.get(pid)
             if last is None:
                 found[pid] = _Cpu(now, seconds)

@@ -7,6 +7,7 @@ It ends when its input closes. Standard library only: it stays small and starts 
 """
 
 import base64
+import contextlib
 import ctypes
 import fcntl
 import http.client
@@ -18,7 +19,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -165,17 +166,21 @@ def container_mounts(*, pid: int) -> dict[str, Any]:
     return {"mounts": found}
 
 
+def _processes(pid: int) -> Iterator[Path]:
+    """The directories in /proc of every process in the container's PID namespace."""
+    namespace = os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - a magic link, not a path
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            if entry.name.isdigit() and os.readlink(f"{entry.path}/ns/pid") == namespace:  # noqa: PTH115
+                yield Path(entry.path)
+
+
 def usage(*, pid: int) -> dict[str, Any]:
     """The proportional set size of every process in the container's PID namespace, in bytes (proc_pid_smaps(5))."""
-    namespace = os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - a magic link, not a path
     total = 0
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
+    for process in _processes(pid):
         try:
-            if os.readlink(f"/proc/{entry.name}/ns/pid") != namespace:  # noqa: PTH115
-                continue
-            text = Path(f"/proc/{entry.name}/smaps_rollup").read_text()
+            text = (process / "smaps_rollup").read_text()
         except OSError:
             continue  # ended meanwhile, or another user's
         total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
@@ -184,12 +189,10 @@ def usage(*, pid: int) -> dict[str, Any]:
 
 def bind(*, pid: int, cpus: list[int]) -> dict[str, Any]:
     """Run every thread of the container on these CPUs only (sched_setaffinity(2)); threads made later inherit it."""
-    namespace = os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - a magic link, not a path
-    for entry in os.scandir("/proc"):
+    for process in _processes(pid):
         try:
-            if entry.name.isdigit() and os.readlink(f"/proc/{entry.name}/ns/pid") == namespace:  # noqa: PTH115
-                for thread in os.listdir(f"/proc/{entry.name}/task"):  # noqa: PTH208 - names are all that is needed
-                    os.sched_setaffinity(int(thread), cpus)
+            for thread in (process / "task").iterdir():
+                os.sched_setaffinity(int(thread.name), cpus)
         except (ProcessLookupError, FileNotFoundError, PermissionError):
             continue  # ended meanwhile, or another user's
     return {}

@@ -141,8 +141,11 @@ def after(ladder: Ladder, reading: Reading, now: float) -> Ladder:
     return ladder
 
 
+def next_measure_at(ladder: Ladder) -> float:
+    """When the last measure has had its time to show."""
+    return ladder.acted_at + (KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS)
+
+
 def may_act(ladder: Ladder, now: float) -> bool:
     """Whether a measure may be taken: the readings still call for the step, and the last one had its time to show."""
-    return not ladder.calm_since and now - ladder.acted_at >= (
-        KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS
-    )
+    return not ladder.calm_since and now >= next_measure_at(ladder)

@@ -46,6 +46,7 @@ def decide(facts: Facts, now: float) -> Plan:
     wanted = needs(facts, mounts)
     verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
     measure = relief(facts, wanted.demands, wanted.spillable, now)
+    stops = {key: _stopped(facts, service, verdicts.get(key), measure) for key, service in services.items()}
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
         if names.pod(service.namespace, service.name) in facts.busy:
@@ -54,8 +55,7 @@ def decide(facts: Facts, now: float) -> Plan:
         if service.key in conflicts:
             outcomes[service.key] = _refused(conflicts[service.key].reason, conflicts[service.key].message)
             continue
-        stopped = _stopped(facts, service, verdicts.get(service.key), measure)
-        if stopped is not None:
+        if (stopped := stops[service.key]) is not None:
             outcomes[service.key] = stopped
             continue
         if service.key in wanted.exceeded:
@@ -81,8 +81,8 @@ def decide(facts: Facts, now: float) -> Plan:
         *_orphans(facts, set(outcomes) | set(reports)),
         *(o.action for o in outcomes.values() if o.action is not None),
     ]
-    stops = (_stopped(facts, service, verdicts.get(key), measure) for key, service in services.items())
-    if any(stop is not None and stop.action is not None and stop.action.reason is Reason.PREEMPTED for stop in stops):
+    given_back = [stop.action.reason for stop in stops.values() if stop is not None and stop.action is not None]
+    if Reason.PREEMPTED in given_back:
         # First the memory is given back; the pass after this one starts what it is for.
         actions = [action for action in actions if action.kind == "stop"]
     return Plan(
@@ -298,9 +298,8 @@ def _running(
     """The pod runs as rendered: say how it is."""
     state = facts.probes.get(pod.name)
     if state is None:  # not asked yet since this process started: what was last stored still holds
-        before = {c["type"]: c for c in service.status.get("conditions", [])}.get(Type.READY.value, {})
-        ready = before.get("status") == "True"
-        message = str(before.get("message", "")) if ready else "no probe has answered yet"
+        ready = service.stored_ready()
+        message = str(service.condition(Type.READY).get("message", "")) if ready else "no probe has answered yet"
     else:
         ready, message = state.ready, state.message
     if ready:
@@ -352,9 +351,8 @@ def _pressed(facts: Facts, pod: ObservedPod) -> list[Condition]:
 
 
 def _stored(service: XnaiService, *types: Type) -> list[Condition]:
-    found = {c["type"]: c for c in service.status.get("conditions", [])}
     reasons = {reason.value: reason for reason in Reason}  # another version may have stored one this one does not know
-    known = [(kind, found[kind.value]) for kind in types if found.get(kind.value, {}).get("reason") in reasons]
+    known = [(kind, found) for kind in types if (found := service.condition(kind)).get("reason") in reasons]
     return [Condition(kind, c["status"] == "True", reasons[c["reason"]], c["message"]) for kind, c in known]
 
 

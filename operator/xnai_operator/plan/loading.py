@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from xnai_operator.api.conditions import Type
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.plan.model import Facts
 from xnai_operator.plan.observed import ObservedPod
@@ -47,5 +46,4 @@ def _loaded(facts: Facts, service: XnaiService, pod: ObservedPod) -> bool:
     state = facts.probes.get(pod.name)
     if state is not None:
         return state.started
-    stored = {c["type"]: c["status"] for c in service.status.get("conditions", [])}
-    return stored.get(Type.READY.value) == "True"
+    return service.stored_ready()

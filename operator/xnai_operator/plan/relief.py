@@ -6,7 +6,7 @@ from typing import Final
 
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.memory.admission import Demand, effective_priorities
-from xnai_operator.memory.pressure import KILL_PACE_SECONDS, PACE_SECONDS, Step, may_act
+from xnai_operator.memory.pressure import Step, may_act, next_measure_at
 from xnai_operator.plan.model import Facts
 from xnai_operator.plan.observed import ObservedMount, ObservedPod
 from xnai_operator.plan.reduce import reduced
@@ -63,7 +63,7 @@ def relief(facts: Facts, demands: Mapping[str, Demand], spillable: Mapping[str, 
     may = may_act(ladder, now)
     # Calm is a matter of readings, and these ask for a pass; at the foot of the ladder only time passes.
     waits = not may and not ladder.calm_since and (ladder.step is not Step.NORMAL or bool(small))
-    later = ladder.acted_at + PACE_SECONDS if waits else None
+    later = next_measure_at(ladder) if waits else None
     if ladder.step is Step.NORMAL:
         back = [r.key for r in reversed(running) if r.pod.reduced and r.pod.name in facts.pressure.idle]
         return Relief(reduced=small - set(back[:1] if may else ()), wake_at=later)
@@ -113,15 +113,12 @@ def _evict(facts: Facts, running: list[_Running], small: frozenset[str], now: fl
     ladder = facts.pressure.ladder
     top = max((r.importance[0] for r in running), default=0)
     victims = [r for r in running if r.importance[0] < top]
-    if not victims:
-        return Relief(ladder.step, small)
-    if ladder.calm_since:
+    if not victims or ladder.calm_since:
         return Relief(ladder.step, small)
     first = victims[0]
     # The one that goes next refuses new requests until it goes; what is stopped at once is not told.
     steps = {first.pod.name: ladder.step}
     shed_until = 0.0 if ladder.step is Step.KILL else ladder.changed_at + SHED_SECONDS
     ready = may and now >= shed_until
-    pace = KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS
-    wake = None if ready else max(shed_until, ladder.acted_at + pace)
+    wake = None if ready else max(shed_until, next_measure_at(ladder))
     return Relief(ladder.step, small, stop=first.key if ready else "", steps=steps, wake_at=wake)

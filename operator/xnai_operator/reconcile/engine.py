@@ -385,7 +385,7 @@ class Engine:
     def _first(self, service: XnaiService, pod: ObservedPod) -> readiness.ProbeState:
         """The state before the first answer, not kept until one comes. For a container that was there before this
         process it is what is stored: its startup is over."""
-        if pod.started_at < self._began and _was_ready(service):
+        if pod.started_at < self._began and service.stored_ready():
             return readiness.ProbeState(started=True, ready=True)
         return readiness.initial(service.spec.health)
 
@@ -413,11 +413,6 @@ class Engine:
         self._probes[life] = after
         if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
             self.mark_dirty()
-
-
-def _was_ready(service: XnaiService) -> bool:
-    found = {c["type"]: c["status"] for c in service.status.get("conditions", [])}
-    return found.get(Type.READY.value) == "True"
 
 
 def _step(mount: ObservedMount) -> tuple[object, ...]:

@@ -27,6 +27,11 @@ def selects(policy: TmpfsPolicy, service: XnaiService) -> bool:
     return policy.namespace == service.namespace and all(service.labels.get(k) == v for k, v in wanted.items())
 
 
+def _selecting(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsPolicy]:
+    """The policies that hold for the service, the first one over the others."""
+    return sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name))
+
+
 def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsMount]:
     """The service's tmpfs mounts, by path, paths normalised.
 
@@ -37,7 +42,7 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsM
     source: dict[str, tuple[int, str]] = {}
     by: dict[str, Sizing] = {}
     own = {normal(mount.mount_path): mount for mount in service.spec.storage.tmpfs}
-    for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
+    for policy in _selecting(service, policies):
         for mount in policy.spec.mounts:
             path = normal(mount.mount_path)
             if path in own:
@@ -71,7 +76,7 @@ def policy_of(service: XnaiService, path: str, policies: Iterable[TmpfsPolicy]) 
     """The policy the mount at `path` comes from; None when it is the service's own, or one nobody asked for."""
     if path in {normal(mount.mount_path) for mount in service.spec.storage.tmpfs}:
         return None
-    for policy in sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name)):
+    for policy in _selecting(service, policies):
         if path in {normal(mount.mount_path) for mount in policy.spec.mounts}:
             return policy
     return None
