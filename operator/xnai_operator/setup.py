@@ -38,7 +38,10 @@ def machine(config: Config) -> Machine:
     """The node: its memory less the reserve, and its GPUs."""
     found = node.read()
     return Machine(
-        allocatable=max(found.memory - config.reserve, 0), environment=environment(config), gpus=frozenset(found.gpus)
+        allocatable=max(found.memory - config.reserve, 0),
+        environment=environment(config),
+        gpus=frozenset(found.gpus),
+        memory=found.memory,
     )
 
 

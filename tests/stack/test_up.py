@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -53,14 +55,32 @@ def test_plan_of_what_stands_is_no_change(stack: Stack) -> None:
 
 def test_plan_tells_a_change_and_makes_none(stack: Stack, tmp_path: Path) -> None:
     before = stack.containers()
-    body = yaml.safe_load((stack.manifests / "redis-service.yaml").read_text())
-    body["spec"]["env"] = [{"name": "X", "value": "1"}]
-    (tmp_path / "redis.yaml").write_text(yaml.safe_dump(body))
-    rows = json.loads(stack.xnai("plan", "-f", str(tmp_path), "-o", "json", code=1).stdout)
+    rows = plan_of(stack, tmp_path, env=[{"name": "X", "value": "1"}])
     assert [(row["action"], row["pod"], row["reason"]) for row in rows] == [
         ("start", f"{NAMESPACE}.redis", "SpecChanged")
     ]
     assert stack.containers() == before
+
+
+def plan_of(stack: Stack, folder: Path, **spec: Any) -> list[dict[str, str]]:
+    """What `xnai plan` says of redis with these fields, merged into its own."""
+    body = yaml.safe_load((stack.manifests / "redis-service.yaml").read_text())
+    for key, value in spec.items():
+        body["spec"][key] = body["spec"].get(key, {}) | value if isinstance(value, dict) else value
+    (folder / "redis.yaml").write_text(yaml.safe_dump(body))
+    rows: list[dict[str, str]] = json.loads(stack.xnai("plan", "-f", str(folder), "-o", "json", code=1).stdout)
+    return rows
+
+
+def test_plan_explains_why_a_change_would_not_be_made(stack: Stack, tmp_path: Path) -> None:
+    (row,) = plan_of(stack, tmp_path, resources={"requests": {"memory": "99Ti"}, "limits": {}})
+    assert (row["action"], row["pod"], row["reason"]) == ("none", f"{NAMESPACE}.redis", "InsufficientMemory")
+    assert re.search(r"short; .*\nof \d+ MiB for services are taken", row["message"])
+
+
+def test_plan_tells_of_a_size_that_changes_while_the_pod_runs(stack: Stack, tmp_path: Path) -> None:
+    (row,) = plan_of(stack, tmp_path, storage={"tmpfs": [{"mountPath": "/tmp", "size": "9Mi"}]})
+    assert (row["action"], row["reason"], row["message"]) == ("resize", "MountResized", f"/tmp {8 << 20} -> {9 << 20}")
 
 
 def test_logs_of_a_service(stack: Stack) -> None:

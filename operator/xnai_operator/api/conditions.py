@@ -8,7 +8,7 @@ and absent when all is well (kstatus).
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Type(StrEnum):
@@ -19,6 +19,7 @@ class Type(StrEnum):
     HEALTHY = "Healthy"
     TMPFS_ENFORCED = "TmpfsEnforced"
     TMPFS_FULL = "TmpfsFull"
+    LIMIT_TIGHT = "LimitTight"
     LIMITS_ENFORCED = "LimitsEnforced"
     MEMORY_PRESSURE = "MemoryPressure"
     RECONCILING = "Reconciling"
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     DEPENDENCY_CYCLE = "DependencyCycle"
     DEPENDENCY_MISSING = "DependencyMissing"
     LIMIT_TOO_SMALL = "LimitTooSmall"
+    LIMIT_TIGHT = "LimitTight"
+    THREADS_EXCEED_CPUS = "ThreadsExceedCpus"
     POLICY_CONFLICT = "PolicyConflict"
     NO_SERVICE_SELECTED = "NoServiceSelected"
     POLICY_APPLIED = "PolicyApplied"
@@ -83,10 +86,15 @@ class Reason(StrEnum):
     MOUNTS_VERIFIED = "MountsVerified"
     MOUNT_RESIZED = "MountResized"
     TMPFS_IN_USE = "TmpfsInUse"
+    TMPFS_FILLING = "TmpfsFilling"
     TMPFS_FULL = "TmpfsFull"
     MOUNT_DIFFERS = "MountDiffers"
     CGROUP_LIMITS_UNAVAILABLE = "CgroupLimitsUnavailable"
     LIMITS_APPLIED = "LimitsApplied"
+
+
+STARTS: Final = frozenset({Reason.POD_MISSING, Reason.SPEC_CHANGED, Reason.IMAGE_CHANGED, Reason.CONTAINER_EXITED})
+"""Why a pod is started: with one of these nothing stands in the way."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
+SHARE: Final = r"(100|[1-9][0-9]?)%"
 PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 _FACTORS: Final[dict[str, Decimal]] = {
@@ -45,8 +46,18 @@ def format_bytes(value: int) -> str:
     return str(value)
 
 
+def share_to_bytes(text: str, whole: int) -> int:
+    """A quantity of memory, or a share of `whole` such as `25%`, in bytes. Raises ValueError when it is neither."""
+    return whole * int(text[:-1]) // 100 if re.fullmatch(SHARE, text) else to_bytes(text)
+
+
 def _checked(text: str) -> str:
     _parse(text)
+    return text
+
+
+def _checked_share(text: str) -> str:
+    share_to_bytes(text, 0)
     return text
 
 
@@ -56,3 +67,10 @@ Quantity = Annotated[
     WithJsonSchema({"type": "string", "pattern": PATTERN, "maxLength": 32}),
 ]
 """A quantity as written by the user; parsed where it is used, so that what is shown is what was written."""
+
+QuantityOrShare = Annotated[
+    str,
+    AfterValidator(_checked_share),
+    WithJsonSchema({"type": "string", "pattern": f"{PATTERN}|^{SHARE}$", "maxLength": 32}),
+]
+"""A quantity of memory, or a share of the machine's memory in percent."""

@@ -1,11 +1,11 @@
 """TmpfsPolicy: the tmpfs mounts of the services it selects. Source of `crds/xnai.dev_tmpfspolicies.yaml`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from xnai_operator.api.quantity import Quantity
-from xnai_operator.api.types import Spec
+from xnai_operator.api.quantity import Quantity, QuantityOrShare
+from xnai_operator.api.types import Rule, Spec
 from xnai_operator.api.xnaiservice import TmpfsMount
 
 LabelText = Annotated[str, Field(max_length=317)]
@@ -30,6 +30,17 @@ class Sizing(Spec):
     """Never more."""
 
 
+class Pressure(Spec):
+    """When a mount that fills is told of; of its bytes or its inodes, whichever are nearer to their end."""
+
+    rules: ClassVar = (Rule("self.alertPercent <= self.fullPercent", "alertPercent must not be more than fullPercent"),)
+    # Fives: the fill of mounts is looked at in twentieths.
+    alert_percent: Annotated[int, Field(ge=5, le=100, multiple_of=5)] = 80
+    """From here on the condition TmpfsFull is False with the reason TmpfsFilling, and an event is posted."""
+    full_percent: Annotated[int, Field(ge=5, le=100, multiple_of=5)] = 95
+    """From here on TmpfsFull is True, and an event is posted."""
+
+
 class TmpfsPolicySpec(Spec):
     """The specification. Of two policies that name one path for one service the higher `precedence` holds;
     a mount in the service itself holds over both."""
@@ -38,12 +49,15 @@ class TmpfsPolicySpec(Spec):
     """The services it holds for."""
     precedence: Annotated[int, Field(ge=0, le=1000000)] = 0
     """The higher of two policies holds where both name a path."""
-    budget: Quantity | None = None
-    """The most that the mounts of this policy may take over all services it holds for; not set, no bound of its own."""
+    budget: QuantityOrShare | None = None
+    """The most that the mounts of this policy may take over all services it holds for, as a quantity or as a share of
+    the machine's memory (25%); not set, no bound of its own."""
     fallback: Literal["Deny", "Volume"] = "Deny"
     """When memory or budget does not suffice: `Deny`, the service waits; `Volume`, its mounts of this policy are on
     disk until the next start that finds room."""
     sizing: Sizing = Sizing()
     """Sizes by use."""
+    pressure: Pressure = Pressure()
+    """When a mount that fills is told of."""
     mounts: Annotated[list[TmpfsMount], Field(min_length=1, max_length=32)]
     """The mounts."""

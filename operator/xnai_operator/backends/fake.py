@@ -9,6 +9,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.checks.preflight import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
+from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
@@ -58,7 +59,7 @@ class FakeBackend:
         if pod.name in self.failures:
             raise self.failures.pop(pod.name)
         self._volumes |= {volume.name for volume in pod.volumes}
-        pid = next(self._pids)
+        pid, labels = next(self._pids), pod.document["metadata"]["labels"]
         self._pods[pod.name] = ObservedPod(
             pod.name,
             pod.namespace,
@@ -69,8 +70,9 @@ class FakeBackend:
             pid,
             float(pid),
             image_id=image,
-            on_disk=names.LABEL_FALLBACK in pod.document["metadata"]["labels"],
-            reduced=names.LABEL_REDUCED in pod.document["metadata"]["labels"],
+            on_disk=names.LABEL_FALLBACK in labels,
+            reduced=names.LABEL_REDUCED in labels,
+            holding=Holding.from_text(labels[names.LABEL_HOLDING]) if names.LABEL_HOLDING in labels else None,
         )
         self._rendered[pod.name] = pod
         self.starts.append(pod.name)

@@ -203,8 +203,7 @@ def render(filename: Files) -> None:
 def plan(filename: Files, output: Output = Format.TABLE) -> None:
     """Say what would change, and why, if the files were applied. Nothing is written. Exit code 1: something would."""
     config, bodies = Config.read(), _bodies(filename)
-    made, _ = _with_api(config, lambda api: preview.planned(config, api, bodies, time.time()))
-    rows = preview.changes(made)
+    rows = preview.changes(*_with_api(config, lambda api: preview.planned(config, api, bodies, time.time())))
     if rows or output is not Format.TABLE:
         show(rows, ("action", "pod", "reason", "message"), output)
     else:

@@ -1,9 +1,11 @@
 """`xnai render` and `xnai plan`: what would be, without doing it. They run the operator's own gather and decide."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from xnai_operator import setup
 from xnai_operator.api import resources
+from xnai_operator.api.conditions import STARTS, Reason
 from xnai_operator.cli import manifests
 from xnai_operator.config import Config
 from xnai_operator.models.folder import ModelFolder
@@ -58,26 +60,44 @@ async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], no
         store.observe(merged_body)
         if body["kind"] == "XnaiService":
             named.add(f"{namespace}.{metadata['name']}")
-    backend = setup.backend(config)
-    try:
-        observed = await backend.observe()
-    finally:
-        await backend.close()
-    machine = setup.machine(config)
     desired = store.desired(ModelFolder(config.models).read())
     pressure = Pressure(stored_ladder(config.pressure))
-    return decide(Facts(desired, observed, machine, {}, {}, pressure=pressure), now), named
+    backend = setup.backend(config)
+    try:
+        facts = Facts(desired, await backend.observe(), setup.machine(config), {}, {}, pressure=pressure)
+        rendered = decide(facts, now).rendered
+        mounts = {}  # what is changed of these is changed while the pod runs
+        for pod in facts.observed.pods.values():
+            wanted = rendered.get(f"{pod.namespace}.{pod.service}")
+            if pod.running and wanted is not None and wanted.hash == pod.hash:
+                mounts[pod.name] = tuple(await backend.mounts(pod, wanted.tmpfs))
+    finally:
+        await backend.close()
+    return decide(replace(facts, mounts=mounts), now), named
 
 
-def changes(plan: Plan) -> list[dict[str, Any]]:
-    """One row an action: what, which pod, why; and one for each service that cannot start."""
+_RUNS: Final = {Reason.STARTING, Reason.PROBE_FAILED}
+
+
+def changes(plan: Plan, named: set[str]) -> list[dict[str, Any]]:
+    """One row an action: what, which pod, why; and one for each of the services `named` that cannot start, or only when
+    others have stopped."""
     rows = [
         {"action": action.kind, "pod": action.name, "reason": action.reason.value, "message": action.message}
         for action in plan.actions
     ]
     acted = {row["pod"] for row in rows}
-    for key, report in plan.services.items():
-        ready = report.conditions[0]
-        if key not in acted and not ready.status and ready.type.value == "Ready" and key not in plan.rendered:
-            rows.append({"action": "none", "pod": key, "reason": ready.reason.value, "message": ready.message})
+    for key in sorted(named - acted):
+        report = plan.services.get(key)
+        ready = report.conditions[0] if report is not None else None
+        if ready is not None and not ready.status and ready.reason not in _RUNS:
+            later = ready.reason in STARTS
+            rows.append(
+                {
+                    "action": "start" if later else "none",
+                    "pod": key,
+                    "reason": ready.reason.value,
+                    "message": f"{ready.message}, once the memory is given back" if later else ready.message,
+                }
+            )
     return rows

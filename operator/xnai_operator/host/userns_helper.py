@@ -1,7 +1,7 @@
 """A program inside Podman's user and mount namespaces (`podman unshare`): what the operator cannot do outside.
 
-It mounts sized tmpfs directories that Podman then sees, writes files into them, reads the mounts of a container, bounds
-mounts nobody asked for, and opens sockets in a pod's network namespace. Requests and answers are JSON lines on standard
+It mounts sized tmpfs directories that Podman then sees, writes files into them, reads the mounts of a container, and
+opens sockets in a pod's network namespace. Requests and answers are JSON lines on standard
 input and output: `{"id": 1, "op": "mount_tmpfs", ...}` -> `{"id": 1, "ok": {...}}` or `{"id": 1, "error": "..."}`.
 It ends when its input closes. Standard library only: it stays small and starts in 30 ms.
 """
@@ -27,7 +27,7 @@ from typing import Any
 # Flags of mount(2), umount2(2) and setns(2): linux/mount.h, linux/sched.h.
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MNT_DETACH = 2
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+CLONE_NEWNET = 0x40000000
 SIOCGIFADDR, SIOCGIFMTU = 0x8915, 0x8921
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -198,23 +198,6 @@ def bind(*, pid: int, cpus: list[int]) -> dict[str, Any]:
     return {}
 
 
-def remount(*, pid: int, path: str, size: int) -> dict[str, Any]:
-    """Bound a tmpfs of a running container to `size` bytes, noexec, nosuid, nodev, in its own mount namespace."""
-    child = os.fork()  # setns to a mount namespace is refused to a process with several threads
-    if child == 0:
-        try:
-            _setns(f"/proc/{pid}/ns/mnt", CLONE_NEWNS)
-            _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, f"size={size}")
-        except OSError as error:
-            os._exit(error.errno or 1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if code != 0:
-        raise OSError(code, f"remount {path} of process {pid}: {os.strerror(code)}")
-    return {}
-
-
 def _in_network_of(pid: int, work: Callable[[], Any]) -> Any:
     """Run `work` in a thread of its own that has joined the network namespace; a socket stays in it for life."""
     answer: list[Any] = []
@@ -328,7 +311,6 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         container_mounts,
         usage,
         bind,
-        remount,
         probe,
         mtu,
         restrict,

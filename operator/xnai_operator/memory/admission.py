@@ -1,7 +1,8 @@
 """Admission: a service starts only when its request fits beside what is more important. Sizes in bytes."""
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
@@ -17,40 +18,83 @@ DEFAULT_REQUEST = 64 * MI
 """For a service that declares neither request nor limit: what a small Python process takes."""
 
 
+LISTED = 8
+"""Lines of a sum that name one service each; the rest is one line."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a running pod has taken: `own` bytes that nobody shares with it, the weights it maps from `model_file`, the
+    GPU. It differs from what its service needs when that was changed."""
+
+    own: int
+    mapped: int = 0
+    model_file: str = ""
+    device: str = ""
+
+    def to_text(self) -> str:
+        """As it stands in a label of the pod."""
+        return json.dumps(astuple(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Holding":
+        """What `to_text` gave. Raises ValueError or TypeError when it is something else."""
+        own, mapped, model_file, device = json.loads(text)
+        return cls(int(own), int(mapped), str(model_file), str(device))
+
+
 @dataclass(frozen=True)
 class Demand:
-    """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `mapped` the
+    """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `files` its
+    config and secrets (the operator writes them, so no pod's limit counts them), `mapped` the
     weights it maps from `model_file`, which are in memory once however many services map them,
-    `spillable` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty."""
+    `spillable` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty.
+    `placed`: it runs, or is about to be started again, and no peer takes its place. `holding`: of one that runs.
+    `after`: keys of services it depends on."""
 
     key: str
     priority: int
     created: str
     request: int
     tmpfs: int
-    running: bool = False
+    placed: bool = False
+    files: int = 0
     mapped: int = 0
     model_file: str = ""
     spillable: int = 0
     device: str = ""
+    holding: Holding | None = None
+    after: frozenset[str] = frozenset()
+
+    @property
+    def own(self) -> int:
+        """What nobody shares with it: processes and tmpfs, which cannot be reclaimed."""
+        return self.request + self.tmpfs + self.files
+
+    @property
+    def beside_tmpfs(self) -> Holding:
+        """What it will have taken, but for its tmpfs: these change while it runs, and are looked at."""
+        return Holding(self.request + self.files, self.mapped, self.model_file, self.device)
 
     @property
     def total(self) -> int:
-        """All of it: processes and tmpfs cannot be reclaimed, and without its weights a model crawls."""
-        return self.request + self.tmpfs + self.mapped
+        """All of it: without its weights in memory a model crawls."""
+        return self.own + self.mapped
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it fits (`reason`), and the sum as a sentence. `on_disk`: without the tmpfs that may be on disk."""
+    """Whether it fits (`reason`), and why, the sum line by line. `on_disk`: without the tmpfs that may be on disk.
+    `stays`: it does not fit as it is asked for now, but what runs of it may go on."""
 
     reason: Reason
     message: str
     on_disk: bool = False
+    stays: bool = False
 
     @property
     def admitted(self) -> bool:
-        """Whether it may run."""
+        """Whether it may run as it is asked for."""
         return self.reason is Reason.FITS
 
 
@@ -72,30 +116,33 @@ def demand(
     tmpfs: Iterable[TmpfsMount],
     model: ModelHeader | None = None,
     *,
-    priority: int | None = None,
-    running: bool = False,
-    spillable: int = 0,
     history: int = 0,
 ) -> Demand:
     """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else
-    the most its processes ever used (`history`), at least a default. `priority` is the effective one, when it is not
-    the service's own."""
-    resources = service.spec.resources
+    the most its processes ever used (`history`), at least a default."""
+    resources, inference = service.spec.resources, service.spec.inference
     sizes = sum(to_bytes(mount.size) for mount in tmpfs)
     mapped, file = 0, ""
     if resources.requests.memory is not None:
         request = to_bytes(resources.requests.memory)
-    elif model is not None and service.spec.inference is not None:
+    elif model is not None and inference is not None:
         needed = size(model, load(service))
-        request, mapped, file = needed.anonymous, needed.mapped, service.spec.inference.model.file
+        request, mapped, file = needed.anonymous, needed.mapped, inference.model.file
     elif resources.limits.memory is not None:
         request = max(to_bytes(resources.limits.memory) - sizes, 0)
     else:
         request = max(DEFAULT_REQUEST, history)
-    own = service.spec.priority if priority is None else priority
-    inference = service.spec.inference
-    device = VULKAN if inference is not None and inference.device == "vulkan" else ""
-    return Demand(service.key, own, service.created, request, sizes, running, mapped, file, spillable, device)
+    return Demand(
+        service.key,
+        service.spec.priority,
+        service.created,
+        request,
+        sizes,
+        mapped=mapped,
+        model_file=file,
+        device=VULKAN if inference is not None and inference.device == "vulkan" else "",
+        after=frozenset(f"{service.namespace}.{name}" for name in service.spec.depends_on),
+    )
 
 
 def effective_priorities(services: Mapping[str, XnaiService]) -> dict[str, int]:
@@ -117,41 +164,115 @@ def _mib(value: int) -> str:
     return f"{value / MI:.0f} MiB"
 
 
-def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
-    """Who fits into `allocatable` (RAM less the reserve), most important first: priority, then who runs already (a peer
-    is never stopped for a peer), then age, then name.
+def _in_order(demands: Iterable[Demand]) -> list[Demand]:
+    """Most important first: priority, then who has a place (a peer is never stopped for a peer), then a dependency
+    before what needs it, then age, then name."""
+    chosen = sorted(demands, key=lambda d: (-d.priority, not d.placed, d.created, d.key))
+    by_key = {item.key: item for item in chosen}
+    order: dict[str, Demand] = {}
+    begun: set[str] = set()
 
-    One that does not fit waits; less important ones may still run, which wastes nothing. A GPU is one service's: two
+    def append(item: Demand) -> None:
+        if item.key in begun:  # in the list, or of a cycle, which the checks refuse
+            return
+        begun.add(item.key)
+        for key in sorted(item.after & by_key.keys()):
+            other = by_key[key]
+            if (other.priority, other.placed) == (item.priority, item.placed):
+                append(other)
+        order[item.key] = item
+
+    for item in chosen:
+        append(item)
+    return list(order.values())
+
+
+class _Node:
+    """What is taken so far. `taken`: key -> bytes."""
+
+    def __init__(self, allocatable: int) -> None:
+        self.allocatable = allocatable
+        self.taken: dict[str, int] = {}
+        self.files: set[str] = set()
+        self.devices: dict[str, str] = {}
+        self._sum = 0
+
+    @property
+    def left(self) -> int:
+        return self.allocatable - self._sum
+
+    def asks(self, what: Demand | Holding) -> int:
+        """Its bytes beside what is taken: weights that are in memory count once."""
+        return what.own + (0 if what.model_file in self.files else what.mapped)
+
+    def take(self, key: str, what: Demand | Holding, size: int) -> None:
+        self.taken[key] = size
+        self._sum += size
+        self.files |= {what.model_file} - {""}
+        self.devices |= {what.device: key} if what.device else {}
+
+    def sum(self) -> str:
+        """What is taken, one line a service, the largest first."""
+        listed = sorted(self.taken.items(), key=lambda each: (-each[1], each[0]))
+        lines = [f"- {_mib(size)} {key}" for key, size in listed[:LISTED]]
+        if rest := listed[LISTED:]:
+            lines.append(f"- {_mib(sum(size for _, size in rest))} {len(rest)} others")
+        return "\n".join([f"of {_mib(self.allocatable)} for services are taken", *lines])
+
+
+def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
+    """Who fits into `allocatable` (RAM less the reserve), in the order of importance.
+
+    One that does not fit beside what runs first does without the memory of its mounts that may be on disk; only then
+    are less important ones to be stopped for it. One that does not fit even so waits; less important ones may still
+    run, which wastes nothing. What was changed so that it no longer fits goes on as it was. A GPU is one service's: two
     models on it take its memory, and its time, from each other.
     """
+    node = _Node(allocatable)
     verdicts: dict[str, Verdict] = {}
-    files: set[str] = set()
-    devices: dict[str, str] = {}
-    used = 0
-    for item in sorted(demands, key=lambda d: (-d.priority, not d.running, d.created, d.key)):
-        shared = item.model_file in files
-        needs = item.total - (item.mapped if shared else 0)
+    order = _in_order(demands)
+    for index, item in enumerate(order):
+        whole = node.asks(item)
         parts = [f"{_mib(item.request)} requested", f"{_mib(item.tmpfs)} tmpfs"]
         if item.mapped:
-            parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if shared else ""))
-        total = f"{_mib(needs)} ({' + '.join(parts)})"
-        rest = f"{_mib(used)} of {_mib(allocatable)} go to more important services"
-        on_disk = bool(item.spillable) and needs > allocatable - used >= needs - item.spillable
-        takes = needs - (item.spillable if on_disk else 0)
-        if item.device and item.device in devices:
-            message = f"{item.device} is in use by {devices[item.device]}, which is more important or was there first"
-            verdicts[item.key] = Verdict(Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
-            continue
-        if used + takes > allocatable:
-            short = _mib(used + needs - allocatable)
-            verdicts[item.key] = Verdict(
-                Reason.INSUFFICIENT_MEMORY,
-                f"needs {total}; {rest}; {short} short: lower its request or tmpfs, or stop another service",
+            parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if whole < item.total else ""))
+        needs = f"needs {_mib(whole)} ({' + '.join(parts)})"
+        spilled = whole - item.spillable
+        on_disk = (
+            bool(item.spillable) and spilled <= node.left and whole > node.left - _placed(node, order[index + 1 :])
+        )
+        takes = spilled if on_disk else whole
+        if item.device and item.device in node.devices:
+            message = (
+                f"{item.device} is in use by {node.devices[item.device]}, which is more important or was there first"
             )
-            continue
-        used += takes
-        files |= {item.model_file} - {""}
-        devices |= {item.device: item.key} if item.device else {}
-        disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
-        verdicts[item.key] = Verdict(Reason.FITS, f"needs {total}; {rest}{disk}", on_disk)
+            verdicts[item.key] = _refused(node, item, Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
+        elif takes > node.left:
+            even = f" even with {_mib(item.spillable)} of its tmpfs on disk" if item.spillable else ""
+            short = f"{_mib(spilled - node.left)} short{even}; lower its request or tmpfs, or stop another service"
+            verdicts[item.key] = _refused(node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum()}")
+        else:
+            node.take(item.key, item, takes)
+            disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
+            verdicts[item.key] = Verdict(Reason.FITS, f"{needs}{disk}", on_disk)
     return verdicts
+
+
+def _placed(node: _Node, less_important: Iterable[Demand]) -> int:
+    """Bytes of those that have a place already."""
+    total, files = 0, set(node.files)
+    for item in less_important:
+        if item.placed:
+            what = item.holding or item
+            total += what.own + (0 if what.model_file in files else what.mapped)
+            files.add(what.model_file)
+    return total
+
+
+def _refused(node: _Node, item: Demand, reason: Reason, message: str) -> Verdict:
+    """It waits; what runs of it goes on when that still fits."""
+    held = item.holding
+    if held is None or node.asks(held) > node.left or held.device in node.devices:
+        return Verdict(reason, message)
+    node.take(item.key, held, node.asks(held))
+    return Verdict(reason, message, stays=True)

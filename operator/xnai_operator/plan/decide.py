@@ -61,13 +61,15 @@ def decide(facts: Facts, now: float) -> Plan:
         if service.key in wanted.exceeded:
             outcomes[service.key] = _violated(facts, service, wanted.exceeded[service.key])
             continue
-        fault = preflight.first_violation(_input(facts, service, mounts[service.key]))
+        given = _input(facts, service, mounts[service.key])
+        fault = preflight.first_violation(given)
         if fault is not None:
             outcomes[service.key] = _violated(facts, service, fault)
             continue
-        outcomes[service.key] = _service(
+        outcome = _service(
             facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now, measure
         )
+        outcomes[service.key] = _warned(outcome, preflight.tight_limit(given))
     reports: dict[str, Report] = {
         key: outcome.report for key, outcome in outcomes.items() if outcome.report is not None
     }
@@ -104,6 +106,10 @@ def _merged_mounts(facts: Facts) -> tuple[dict[str, list[TmpfsMount]], dict[str,
             mounts[key] = merged(service, facts.desired.policies)
         except SpecError as error:
             conflicts[key] = error
+            continue
+        if preflight.memory_limit(_input(facts, service, mounts[key])) is not None:
+            # Nobody asked for what the use did: it must not make a service unstartable.
+            mounts[key] = merged(service, facts.desired.policies, by_use=False)
     return mounts, conflicts
 
 
@@ -118,6 +124,7 @@ def _input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> pref
         volumes=facts.observed.volumes,
         gpus=facts.machine.gpus,
         cpus=facts.machine.environment.cpus,
+        cores=facts.machine.environment.cores,
     )
 
 
@@ -139,13 +146,22 @@ def _waiting(reason: Reason, message: str, *more: Condition, wake_at: float | No
     return _Outcome(False, Report(conditions, fields), wake_at=wake_at)
 
 
+def _warned(outcome: _Outcome, tight: str | None) -> _Outcome:
+    if outcome.report is None or tight is None:
+        return outcome
+    condition = Condition(Type.LIMIT_TIGHT, True, Reason.LIMIT_TIGHT, tight)
+    return replace(outcome, report=replace(outcome.report, conditions=(*outcome.report.conditions, condition)))
+
+
 def _violated(facts: Facts, service: XnaiService, fault: preflight.Violation) -> _Outcome:
     outcome = (_refused if fault.permanent else _waiting)(fault.reason, fault.message)
-    pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
-    if pod is None or not pod.running:
-        return outcome
-    # What runs goes on serving those who depend on it; the resource says why the change is not made.
-    return replace(outcome, ready=facts.probes.get(pod.name, readiness.ProbeState()).ready)
+    return _serving(facts, outcome, facts.observed.pods.get(names.pod(service.namespace, service.name)))
+
+
+def _serving(facts: Facts, outcome: _Outcome, pod: ObservedPod | None) -> _Outcome:
+    """What runs goes on serving those who depend on it; the resource says why the change is not made."""
+    ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
+    return replace(outcome, ready=ready)
 
 
 def _service(
@@ -165,7 +181,8 @@ def _service(
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
     small = service.key in measure.reduced
     played = without_limits(reduced(service) if small else service, facts.observed.missing_controllers)
-    rendered = render(played, mounts, contents, facts.machine.environment, on_disk, reduced=small)
+    holding = need.beside_tmpfs if need is not None else None
+    rendered = render(played, mounts, contents, facts.machine.environment, on_disk, reduced=small, holding=holding)
     pod = facts.observed.pods.get(rendered.name)
     fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
     if need is None or verdict is None:  # suspended and not running
@@ -190,6 +207,10 @@ def _service(
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
         return _running(facts, service, rendered, pod, admitted, fields, on_disk)
+    if verdict.stays:
+        message = f"{verdict.message}\nwhat runs goes on as it was"
+        outcome = replace(_waiting(verdict.reason, message, admitted, **fields), rendered=rendered)
+        return _serving(facts, outcome, pod)
     if measure.held and (pod is None or (measure.closed and not pod.running)):
         short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
         return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
@@ -220,7 +241,7 @@ def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measur
         grace = 0 if measure.step is Step.KILL else _grace(service)
         message = f"stopped for more important services: the machine is short of memory (step {measure.step.word})"
         reason, admitted = Reason.EVICTED, Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
-    elif verdict is None or verdict.admitted or measure.held:  # nothing would be started in its place
+    elif verdict is None or verdict.admitted or verdict.stays or measure.held:  # nothing would start in its place
         return None
     else:
         grace, reason = _grace(service), Reason.PREEMPTED
@@ -316,7 +337,9 @@ def _running(
     conditions += _pressed(facts, pod)
     found, action = facts.mounts.get(pod.name), None
     if found is not None:
-        findings = tmpfs.look(service, rendered.tmpfs, found, facts.desired.policies, on_disk)
+        findings = tmpfs.look(
+            service, rendered.tmpfs, found, facts.desired.policies, on_disk, may_grow=bool(admitted.status)
+        )
         conditions += findings.conditions
         if findings.status:
             fields = fields | {"tmpfs": findings.status}

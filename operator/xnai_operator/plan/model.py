@@ -38,11 +38,13 @@ class Desired:
 
 @dataclass(frozen=True)
 class Machine:
-    """The node: `allocatable` bytes for services, what rendering needs, and its `gpus` (paths of render nodes)."""
+    """The node: `allocatable` bytes for services, of `memory` bytes in all; what rendering needs; its `gpus` (paths of
+    render nodes)."""
 
     allocatable: int
     environment: Environment
     gpus: frozenset[str] = frozenset()
+    memory: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the services need of the node's memory, and which of their tmpfs mounts are on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from xnai_operator.api.conditions import Reason
@@ -9,10 +9,12 @@ from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
-from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, demand, effective_priorities
+from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, Holding, demand, effective_priorities
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.plan.model import Facts
+from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
+from xnai_operator.render.podman import PAGE
 from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
 
 HELD: Final = 1 << 31
@@ -42,14 +44,15 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
     """What counts: services that run, and those that are to run."""
     policies = facts.desired.policies
     priorities = effective_priorities(facts.desired.services)
-    budgets = Budgets()
+    budgets = Budgets(facts.machine.memory)
     demands: dict[str, Demand] = {}
     exceeded: dict[str, Violation] = {}
     on_disk: dict[str, frozenset[str]] = {}
     spillables: dict[str, frozenset[str]] = {}
     for key in sorted(mounts, key=lambda k: (-priorities[k], facts.desired.services[k].created, k)):
         service, merged_mounts = facts.desired.services[key], mounts[key]
-        pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
+        name = names.pod(service.namespace, service.name)
+        pod = facts.observed.pods.get(name)
         running = pod is not None and pod.running
         if service.spec.suspend and not running:
             continue
@@ -67,22 +70,39 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
                 stays = may
         on_disk[key] = stays
         in_memory = [mount for mount in merged_mounts if mount.mount_path not in stays]
-        spillable = sum(to_bytes(mount.size) for mount in in_memory if mount.mount_path in may)
         inference = service.spec.inference
         header = facts.desired.models.get(inference.model.file) if inference is not None else None
         model = header if isinstance(header, ModelHeader) else None
-        # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
-        priority = HELD if service.spec.suspend else priorities[key]
-        demands[key] = demand(
-            service,
-            in_memory,
-            model,
-            priority=priority,
-            running=running,
-            spillable=spillable,
-            history=high_water(service, 0),
+        demands[key] = replace(
+            demand(service, in_memory, model, history=high_water(service, 0)),
+            # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
+            priority=HELD if service.spec.suspend else priorities[key],
+            placed=pod is not None or name in facts.busy,
+            files=_files(facts, service),
+            spillable=sum(to_bytes(mount.size) for mount in in_memory if mount.mount_path in may),
         )
+        if pod is not None and pod.running:
+            demands[key] = replace(demands[key], holding=_holding(facts, pod, demands[key]))
     return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
+
+
+def _files(facts: Facts, service: XnaiService) -> int:
+    """Bytes of the config and secrets the operator writes for the service, in whole pages."""
+    contents, storage = facts.desired.contents.get(service.namespace, {}), service.spec.storage
+    total = 0
+    for kind, sources in (("ConfigMap", storage.config), ("Secret", storage.secrets)):
+        for source in sources:
+            found = contents.get((kind, source.name), {})
+            values = [found[key] for key in (source.keys or found) if key in found]
+            total += sum(-(-len(value) // PAGE) * PAGE for value in values)
+    return total
+
+
+def _holding(facts: Facts, pod: ObservedPod, wanted: Demand) -> Holding | None:
+    """What a running pod has taken, whatever its service asks for by now; its tmpfs as they are."""
+    found = facts.mounts.get(pod.name)
+    tmpfs = wanted.tmpfs if found is None else sum(mount.size for mount in found)
+    return replace(pod.holding, own=pod.holding.own + tmpfs) if pod.holding is not None else None
 
 
 def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
@@ -94,5 +114,5 @@ def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
         if not pod.running or key in demands or (service is None and key not in refused):
             continue
         stored = service.status.get("memoryRequestBytes") if service is not None else None
-        demands[key] = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, running=True)
+        demands[key] = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, placed=True)
     return demands

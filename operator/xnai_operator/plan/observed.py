@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from xnai_operator.memory.admission import Holding
+
 
 @dataclass(frozen=True)
 class ObservedMount:
@@ -33,7 +35,8 @@ class Usage:
 class ObservedPod:
     """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
     `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run. `on_disk`: tmpfs mounts fell
-    back to volumes when it was started; `reduced`: its model was loaded smaller."""
+    back to volumes when it was started; `reduced`: its model was loaded smaller; `holding`: the memory it was admitted
+    with beside its tmpfs, None when nobody wrote it down."""
 
     name: str
     namespace: str
@@ -50,6 +53,7 @@ class ObservedPod:
     memory_limit: int = 0
     on_disk: bool = False
     reduced: bool = False
+    holding: Holding | None = None
 
 
 @dataclass(frozen=True)

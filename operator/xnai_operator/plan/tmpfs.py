@@ -6,12 +6,12 @@ from typing import Any
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
-from xnai_operator.api.tmpfspolicy import Sizing
+from xnai_operator.api.tmpfspolicy import Pressure, Sizing
 from xnai_operator.plan.observed import ObservedMount
 from xnai_operator.plan.verify import differences
 from xnai_operator.render.pod import TmpfsDirectory
 from xnai_operator.tmpfs.mounts import policy_of
-from xnai_operator.tmpfs.sizing import FULL, high_water, recommended
+from xnai_operator.tmpfs.sizing import high_water, recommended
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,12 @@ def look(
     found: tuple[ObservedMount, ...],
     policies: Iterable[TmpfsPolicy],
     on_disk: Iterable[str] = (),
+    *,
+    may_grow: bool = True,
 ) -> Findings:
-    """Sizes that can be changed are; a mount is never made smaller than what is in it."""
-    on_disk = sorted(on_disk)
+    """Sizes that can be changed are; a mount is never made smaller than what is in it, nor larger than there is memory
+    for (`may_grow`)."""
+    on_disk, policies = sorted(on_disk), tuple(policies)
     have = {mount.mount_path: mount for mount in found}
     other = [w for w in wanted if w.mount_path in have and have[w.mount_path].size != w.size]
     blocked = [w for w in other if have[w.mount_path].used > w.size]
@@ -40,44 +43,62 @@ def look(
         f"{w.mount_path} cannot shrink to {w.size} bytes: {have[w.mount_path].used - w.size} bytes are in the way"
         for w in blocked
     ]
+    denied = [] if may_grow else [w for w in other if have[w.mount_path].size < w.size]
+    faults += [
+        f"{w.mount_path} stays at {have[w.mount_path].size} bytes: there is no memory for {w.size}" for w in denied
+    ]
     faults += [f"{path} is on disk: the memory did not suffice when the pod was started" for path in on_disk]
     reason = (
         Reason.TMPFS_ON_DISK
         if on_disk
         else Reason.TMPFS_IN_USE
         if blocked
+        else Reason.INSUFFICIENT_MEMORY
+        if denied
         else Reason.MOUNT_DIFFERS
         if faults
         else Reason.MOUNTS_VERIFIED
     )
     # One that is in the way holds back the others: the pod gets all of its sizes or none.
-    resize = "" if blocked else ", ".join(f"{w.mount_path} {have[w.mount_path].size} -> {w.size}" for w in other)
+    changes = [f"{w.mount_path} {have[w.mount_path].size} -> {w.size}" for w in other]
+    resize = "" if blocked or denied else ", ".join(changes)
     said = "; ".join(faults) or f"{len(wanted)} tmpfs mounts are as wanted in the running container"
     conditions = [Condition(Type.TMPFS_ENFORCED, not (faults or resize), reason, said)]
-    full = [text for mount in found if (text := _full(mount))]
-    if full:
-        conditions.append(Condition(Type.TMPFS_FULL, True, Reason.TMPFS_FULL, "; ".join(full)))
-    return Findings(tuple(conditions), resize, _status(service, wanted, have, tuple(policies)))
+    conditions += _filling(service, found, policies)
+    return Findings(tuple(conditions), resize, _status(service, wanted, have, on_disk, policies))
 
 
-def _full(mount: ObservedMount) -> str:
-    bytes_full = mount.used >= FULL * mount.size
-    inodes_full = mount.inodes > 0 and mount.inodes_used >= FULL * mount.inodes
-    if not (bytes_full or inodes_full):
-        return ""
-    return (
-        f"{mount.mount_path}: {mount.used} of {mount.size} bytes, {mount.inodes_used} of {mount.inodes} inodes in use"
-    )
+def _filling(
+    service: XnaiService, found: tuple[ObservedMount, ...], policies: tuple[TmpfsPolicy, ...]
+) -> list[Condition]:
+    """What fills is told before it is full."""
+    full, told = False, []
+    for mount in found:
+        policy = policy_of(service, mount.mount_path, policies)
+        pressure = policy.spec.pressure if policy is not None else Pressure()
+        bytes_used = 100 * mount.used // max(mount.size, 1)
+        inodes_used = 100 * mount.inodes_used // max(mount.inodes, 1)
+        fill = max(bytes_used, inodes_used)
+        full |= fill >= pressure.full_percent
+        if fill >= pressure.alert_percent:
+            told.append(
+                f"{mount.mount_path}: {mount.used} of {mount.size} bytes, "
+                f"{mount.inodes_used} of {mount.inodes} inodes in use"
+            )
+    reason = Reason.TMPFS_FULL if full else Reason.TMPFS_FILLING
+    return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(told))] if told else []
 
 
 def _status(
     service: XnaiService,
     wanted: tuple[TmpfsDirectory, ...],
     have: dict[str, ObservedMount],
+    on_disk: list[str],
     policies: tuple[TmpfsPolicy, ...],
 ) -> list[dict[str, Any]]:
     before = {entry["mountPath"]: entry for entry in service.status.get("tmpfs", [])}
-    entries = []
+    # What is on disk now will be in memory again, with its mark.
+    entries = [before[path] for path in on_disk if path in before]
     for directory in wanted:
         path = directory.mount_path
         if path not in have:
@@ -90,4 +111,4 @@ def _status(
             entry["recommendedBytes"] = recommended(mark, sizing)
             entry["recommendation"] = f"1.5 x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
         entries.append(entry)
-    return entries
+    return sorted(entries, key=lambda entry: str(entry["mountPath"]))

@@ -46,6 +46,9 @@ MEMORY_SECONDS = 1.0
 PROBE_TICK_SECONDS = 0.25
 """How often it is looked which probes are due."""
 
+WARNED = frozenset({Type.TMPFS_FULL, Type.LIMIT_TIGHT})
+"""Conditions that are told by an event too, once a reason: nothing is done about them."""
+
 Life = tuple[str, int, float]
 """A container's run: pod name, process id, start time."""
 
@@ -303,9 +306,10 @@ class Engine:
         if stored is None:
             return
         self.store.observe(stored)
-        before = {c["type"] for c in (body.get("status") or {}).get("conditions") or []}  # type: ignore[attr-defined]
+        current = (body.get("status") or {}).get("conditions") or []  # type: ignore[attr-defined]
+        before = {(c["type"], c["reason"]) for c in current}
         for condition in report.conditions:
-            if condition.type is Type.TMPFS_FULL and condition.type.value not in before:
+            if condition.type in WARNED and (condition.type.value, condition.reason.value) not in before:
                 event = event_for(body, condition.reason.value, condition.message, "Watch", self._clock(), warning=True)
                 await self._record(event)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import FileSource, InitContainer, TmpfsMount
+from xnai_operator.memory.admission import Holding
 from xnai_operator.render import inference, names, security
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
@@ -140,9 +141,11 @@ def render(
     on_disk: frozenset[str] = frozenset(),
     *,
     reduced: bool = False,
+    holding: Holding | None = None,
 ) -> RenderedPod:
     """The service as a pod. `tmpfs` are its merged mounts, `on_disk` the paths of those that fall back to volumes;
-    `reduced` marks a model that is loaded smaller than it is declared;
+    `reduced` marks a model that is loaded smaller than it is declared, `holding` is what it is admitted with beside its
+    tmpfs;
     `contents` holds what its config and secrets name (checked before: a missing one is a KeyError here)."""
     spec = service.spec
     mounts = _Mounts()
@@ -215,6 +218,7 @@ def render(
     }
     labels |= {names.LABEL_FALLBACK: "true"} if on_disk else {}
     labels |= {names.LABEL_REDUCED: "true"} if reduced else {}
+    labels |= {names.LABEL_HOLDING: holding.to_text()} if holding is not None else {}
     metadata: dict[str, Any] = {"name": names.pod(service.namespace, service.name), "labels": labels}
     if annotations:
         metadata["annotations"] = annotations

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xnai_operator.api.quantity import to_bytes
+from xnai_operator.api.quantity import share_to_bytes, to_bytes
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.tmpfs.mounts import policy_of
@@ -17,9 +17,10 @@ def may_be_on_disk(
 
 
 class Budgets:
-    """What is left of each policy's budget, taken by one service after the other."""
+    """What is left of each policy's budget, taken by one service after the other. `memory`: the machine's, in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
         self._used: dict[str, int] = {}
 
     def exceeded(
@@ -39,11 +40,14 @@ class Budgets:
                 asked[policy.key] = (policy, before + to_bytes(mount.size))
         for key, (policy, size) in asked.items():
             used = self._used.get(key, 0)
-            if policy.spec.budget is not None and used + size > to_bytes(policy.spec.budget):
-                return policy, (
-                    f"TmpfsPolicy {policy.name}: the service's mounts take {size >> 20} MiB, others {used >> 20} MiB "
-                    f"of the budget of {policy.spec.budget}; raise it, or set fallback: Volume"
-                )
+            budget = policy.spec.budget
+            if budget is None or used + size <= (most := share_to_bytes(budget, self._memory)):
+                continue
+            told = budget if not budget.endswith("%") else f"{budget} of the machine's memory, {most >> 20} MiB"
+            return policy, (
+                f"TmpfsPolicy {policy.name}: the service's mounts take {size >> 20} MiB, others {used >> 20} MiB "
+                f"of the budget of {told}; raise it, or set fallback: Volume"
+            )
         for key, (_, size) in asked.items():
             self._used[key] = self._used.get(key, 0) + size
         return None

@@ -13,6 +13,8 @@ from xnai_operator.tmpfs.sizing import recommended
 # Podman puts an unlimited tmpfs (half of RAM, exec) on these paths of a read-only container unless something is
 # mounted there (pkg/specgen/generate/storage.go addReadWriteTmpfsMounts; no switch in the YAML, seen up to 5.8).
 IMPLICIT: Final = tuple(TmpfsMount(mount_path=path, size="16Mi", mode="1777") for path in ("/tmp", "/run", "/var/tmp"))
+# Every container has one; Podman's own has 62.5 MiB, of which no admission would know.
+SHARED_MEMORY: Final = TmpfsMount(mount_path="/dev/shm", size="16Mi", mode="1777")
 
 
 def normal(path: str) -> str:
@@ -32,8 +34,8 @@ def _selecting(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[Tm
     return sorted((p for p in policies if selects(p, service)), key=lambda p: (-p.spec.precedence, p.name))
 
 
-def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsMount]:
-    """The service's tmpfs mounts, by path, paths normalised.
+def merged(service: XnaiService, policies: Iterable[TmpfsPolicy], *, by_use: bool = True) -> list[TmpfsMount]:
+    """The service's tmpfs mounts, by path, paths normalised; with `by_use` of the sizes that `sizing: Apply` asks for.
 
     The service's own mount holds over a policy's, the higher precedence over the lower. Raises SpecError
     (PolicyConflict) when two policies of one precedence differ on a path the service does not settle itself.
@@ -56,11 +58,12 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy]) -> list[TmpfsM
                     f"TmpfsPolicies {source[path][1]} and {policy.name} both have precedence {policy.spec.precedence} "
                     f"and differ on {path}; give one a higher precedence or set the mount in the service",
                 )
-    chosen = {path: _sized(service, path, mount, by.get(path)) for path, mount in chosen.items()}
+    if by_use:
+        chosen = {path: _sized(service, path, mount, by.get(path)) for path, mount in chosen.items()}
     chosen |= own
-    if service.spec.security.read_only_root_filesystem:
-        taken = set(chosen) | {normal(path) for path in other_paths(service)}
-        chosen |= {mount.mount_path: mount for mount in IMPLICIT if mount.mount_path not in taken}
+    taken = set(chosen) | {normal(path) for path in other_paths(service)}
+    unasked = (SHARED_MEMORY, *(IMPLICIT if service.spec.security.read_only_root_filesystem else ()))
+    chosen |= {mount.mount_path: mount for mount in unasked if mount.mount_path not in taken}
     return [chosen[path].model_copy(update={"mount_path": path}) for path in sorted(chosen)]
 
 

@@ -8,8 +8,6 @@ from xnai_operator.api.tmpfspolicy import Sizing
 MI: Final = 1 << 20
 HEADROOM: Final = 1.5
 """Of the most ever in use. A mount that was full grows by half at a time."""
-FULL: Final = 0.9
-"""The share of bytes or inodes in use from which a mount counts as full: there is still room to react."""
 
 
 def high_water(before: int, used: int) -> int:

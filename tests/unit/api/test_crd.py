@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STRUCTURAL = {
     "type", "description", "properties", "required", "items", "additionalProperties", "default", "enum", "format",
     "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
+    "multipleOf",
 }  # fmt: skip
 
 

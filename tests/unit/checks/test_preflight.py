@@ -8,19 +8,23 @@ from tests.unit.conftest import make_service
 from tests.unit.memory.test_sizing import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.checks.preflight import Input, Violation, first_violation
+from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit
 from xnai_operator.tmpfs.mounts import merged
 
 
-def check(service: XnaiService, *others: XnaiService, **around: Any) -> Violation | None:
-    given: dict[str, Any] = {
+def given(service: XnaiService, *others: XnaiService, **around: Any) -> Input:
+    surroundings: dict[str, Any] = {
         "contents": {("Secret", "redis"): {"password": b"x"}},
         "images": {"localhost/app:1": "sha256:1"},
         "models": {"tiny.gguf": GEMMA, "broken.gguf": "the file ends at byte 7"},
         "volumes": frozenset({"default.crawler.raw"}),
     }
     services = {s.key: s for s in (service, *others)}
-    return first_violation(Input(service, services, merged(service, ()), **(given | around)))
+    return Input(service, services, merged(service, ()), **(surroundings | around))
+
+
+def check(service: XnaiService, *others: XnaiService, **around: Any) -> Violation | None:
+    return first_violation(given(service, *others, **around))
 
 
 TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
@@ -45,7 +49,7 @@ TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
         ({"inference": {"model": {"file": "big.gguf"}}}, Reason.MODEL_MISSING, "big.gguf"),
         ({"inference": {"model": {"file": "broken.gguf"}}}, Reason.MODEL_INVALID, "broken.gguf: the file ends at byte 7"),
         ({"inference": {"model": {"file": "tiny.gguf"}}, "resources": {"limits": {"memory": "256Mi"}}}, Reason.LIMIT_TOO_SMALL, "256Mi is less than"),
-        ({"storage": {"tmpfs": [{"mountPath": "/c", "size": "64Mi"}]}, "resources": {"limits": {"memory": "64Mi"}}}, Reason.LIMIT_TOO_SMALL, "112 tmpfs"),
+        ({"storage": {"tmpfs": [{"mountPath": "/c", "size": "64Mi"}]}, "resources": {"limits": {"memory": "64Mi"}}}, Reason.LIMIT_TOO_SMALL, "128 tmpfs"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(spec: dict[str, Any], reason: Reason, text: str) -> None:
@@ -87,6 +91,40 @@ def test_a_volume_of_another_service_is_accepted_once_it_is_made() -> None:
     fault = check(reader, crawler, volumes=frozenset())
     assert fault is not None
     assert fault.permanent is False
+
+
+@pytest.mark.parametrize(
+    ("threads", "resources", "text"),
+    [
+        (4, {}, None),
+        (5, {}, "5 are more than 4, this machine's physical cores"),
+        (2, {"limits": {"cpu": "1500m"}}, None),
+        (2, {"limits": {"cpu": "1"}}, "2 are more than 1, spec.resources.limits.cpu (1), rounded up"),
+        (2, {"limits": {"cpu": "8"}, "cpuSet": "3"}, "2 are more than 1, the CPUs in spec.resources.cpuSet"),
+    ],
+)
+def test_each_thread_of_inference_has_a_cpu(threads: int, resources: dict[str, Any], text: str | None) -> None:
+    inference = {"model": {"file": "tiny.gguf"}, "threads": threads}
+    fault = check(make_service(inference=inference, resources=resources), cpus=frozenset(range(8)), cores=4)
+    assert (fault is None) == (text is None)
+    assert fault is None or (fault.reason, text in fault.message) == (Reason.THREADS_EXCEED_CPUS, True)
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        ({"limits": {"memory": "164Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do"),
+        ({"limits": {"memory": "180Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do"),
+        ({"limits": {"memory": "181Mi"}, "requests": {"memory": "100Mi"}}, None),
+        ({"requests": {"memory": "100Mi"}}, None),
+        ({"limits": {"memory": "100Mi"}}, None),
+    ],
+)
+def test_a_limit_with_little_to_spare_is_told(memory: dict[str, Any], told: str | None) -> None:
+    service = make_service(resources=memory)
+    said = tight_limit(given(service))
+    assert (said is None) == (told is None)
+    assert said is None or told in said
 
 
 GPU = "/dev/dri/renderD128"

@@ -9,10 +9,12 @@ from tests.unit.conftest import make_service
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Desired, Facts, Invalid, Machine, Plan
-from xnai_operator.plan.observed import Observed, ObservedPod
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
 from xnai_operator.plan.readiness import ProbeState
+from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
 
 NOW = 1_000_000.0
@@ -39,7 +41,8 @@ def facts(
 def running(plan: Plan, name: str, **changes: Any) -> dict[str, ObservedPod]:
     """The pod that the plan's service would have become."""
     rendered = plan.rendered[f"default.{name}"]
-    pod = ObservedPod(rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5)
+    holding = Holding.from_text(rendered.document["metadata"]["labels"][names.LABEL_HOLDING])
+    pod = ObservedPod(rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5, holding=holding)
     return {rendered.name: replace(pod, **changes)}
 
 
@@ -207,6 +210,65 @@ def test_what_runs_suspended_keeps_its_memory(environment: Environment) -> None:
     held, high = make_service("held", suspend=True, **big), make_service("high", priority=10, **big)
     plan = decide(facts(held, high, environment=environment, allocatable=4 * GI, pods=running(first, "held")), NOW)
     assert (plan.actions, ready(plan, "high")) == ((), (False, Reason.INSUFFICIENT_MEMORY))
+
+
+def sized(name: str, memory: str, **spec: Any) -> XnaiService:
+    return make_service(name, resources={"requests": {"memory": memory}}, **spec)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bool, environment: Environment) -> None:
+    first = decide(facts(sized("app", "1Gi"), environment=environment, allocatable=4 * GI), NOW)
+    pods = running(first, "app")
+    # A tmpfs size is changed while the pod runs, and is not in its hash.
+    grown = [{"mountPath": "/tmp", "size": "100Gi"}]
+    after = sized("app", "100Gi") if hashed else sized("app", "1Gi", storage={"tmpfs": grown})
+    mounts = tuple(
+        ObservedMount(t.mount_path, "tmpfs", t.size, 0, t.mode, t.uid, t.gid, frozenset({"nosuid", "nodev", "noexec"}))
+        for t in first.rendered["default.app"].tmpfs
+    )
+    probes = {"default.app": ProbeState(started=True, ready=True)}
+    needs_it = sized("needs-it", "1Gi", dependsOn=["app"])
+    given = facts(after, needs_it, environment=environment, allocatable=4 * GI, pods=pods, probes=probes)
+    plan = decide(replace(given, mounts={"default.app": mounts}), NOW)
+    assert [a.name for a in plan.actions] == ["default.needs-it"]
+    said = {c.type: c for c in plan.services["default.app"].conditions}
+    assert (said[Type.ADMITTED].status, said[Type.ADMITTED].reason) == (False, Reason.INSUFFICIENT_MEMORY)
+    assert said[Type.READY].status is not hashed
+
+
+def test_a_change_that_fits_in_the_place_of_what_runs_is_made(environment: Environment) -> None:
+    first = decide(facts(sized("app", "3Gi"), environment=environment, allocatable=4 * GI), NOW)
+    changed = facts(sized("app", "3500Mi"), environment=environment, allocatable=4 * GI, pods=running(first, "app"))
+    assert actions(decide(changed, NOW)) == [("start", "default.app", Reason.SPEC_CHANGED)]
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_is_started_again_keeps_its_place_among_peers(busy: bool, environment: Environment) -> None:
+    app, older = sized("app", "3Gi", created="2026-02-01T00:00:00Z"), sized("older", "3Gi")
+    first = decide(facts(app, environment=environment, allocatable=4 * GI), NOW)
+    ended = running(first, "app", running=False, pid=0, exit_code=1, finished_at=NOW)
+    given = facts(app, older, environment=environment, allocatable=4 * GI, pods={} if busy else ended)
+    plan = decide(replace(given, busy=frozenset({"default.app"} if busy else ())), NOW)
+    assert plan.actions == ()
+    assert ready(plan, "older") == (False, Reason.INSUFFICIENT_MEMORY)
+
+
+def test_config_and_secrets_take_memory_of_the_machine(environment: Environment) -> None:
+    secret = {"storage": {"secrets": [{"name": "s", "mountPath": "/s"}]}}
+    contents = {"default": {("Secret", "s"): {"a": b"x" * 5000, "b": b"x"}}}
+    plan = decide(facts(make_service(**secret), environment=environment, contents=contents), NOW)
+    plain = decide(facts(make_service(), environment=environment), NOW)
+    more = [p.services["default.redis"].fields["memoryRequestBytes"] for p in (plan, plain)]
+    assert more[0] - more[1] == 3 * 4096
+
+
+def test_a_tight_limit_is_told_and_started(environment: Environment) -> None:
+    tight = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": "170Mi"}})
+    plan = decide(facts(tight, environment=environment), NOW)
+    found = [c for c in plan.services["default.redis"].conditions if c.type is Type.LIMIT_TIGHT]
+    assert [(c.status, c.reason) for c in found] == [(True, Reason.LIMIT_TIGHT)]
+    assert len(plan.actions) == 1
 
 
 def test_a_running_service_with_a_fault_gives_way_too(environment: Environment) -> None:

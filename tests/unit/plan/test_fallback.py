@@ -15,8 +15,8 @@ from xnai_operator.plan.model import Plan
 from xnai_operator.render.environment import Environment
 
 MI = 1 << 20
-IMPLICIT = 48 * MI
-"""/tmp, /run and /var/tmp, which nobody asked for."""
+IMPLICIT = 64 * MI
+"""/tmp, /run, /var/tmp and /dev/shm, which nobody asked for."""
 
 
 def policy(**spec: Any) -> TmpfsPolicy:
@@ -83,11 +83,55 @@ def test_a_budget_is_shared_by_importance(environment: Environment) -> None:
     assert "take 1024 MiB, others 1024 MiB of the budget of 1Gi" in message
 
 
+@pytest.mark.parametrize(("limit", "size"), [("2Gi", 1536 * MI), ("300Mi", 100 * MI)])
+def test_no_size_that_use_asks_for_makes_a_service_unstartable(limit: str, size: int, environment: Environment) -> None:
+    mounts = [{"mountPath": "/cache", "size": "100Mi"}]
+    given = policy(mounts=mounts, sizing={"mode": "Apply", "max": "2Gi"})
+    status = {"tmpfs": [{"mountPath": "/cache", "sizeBytes": 100 * MI, "highWaterBytes": 1024 * MI}]}
+    service = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": limit}})
+    plan = decide(facts(replace(service, status=status), environment=environment, policies=(given,)), NOW)
+    rendered = plan.rendered["default.redis"]
+    assert [t.size for t in rendered.tmpfs if t.mount_path == "/cache"] == [size]
+
+
+@pytest.mark.parametrize(("share", "started"), [("13%", True), ("12%", False)])
+def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, environment: Environment) -> None:
+    given = facts(make_service(**SMALL), environment=environment, policies=(policy(budget=share),))
+    plan = decide(replace(given, machine=replace(given.machine, memory=8 * GI)), NOW)
+    assert bool(plan.actions) == started
+    if not started:
+        assert (
+            "of the budget of 12% of the machine's memory, 983 MiB"
+            in plan.services["default.redis"].conditions[0].message
+        )
+
+
 def test_over_the_budget_the_mounts_may_be_on_disk(environment: Environment) -> None:
     low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
     given = facts(low, high, environment=environment, policies=(policy(budget="1Gi", fallback="Volume"),))
     plan = decide(given, NOW)
     assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], ["default.low.tmpfs-cache"])
+
+
+@pytest.mark.parametrize(
+    ("room", "stopped", "disk"),
+    [
+        (5 * GI, [], []),
+        (4 * GI, [], ["default.high.tmpfs-cache"]),
+        (3 * GI, ["default.low"], ["default.high.tmpfs-cache"]),
+    ],
+)
+def test_its_own_mounts_fall_back_before_a_less_important_service_is_stopped(
+    room: int, stopped: list[str], disk: list[str], environment: Environment
+) -> None:
+    low = make_service("low", resources={"requests": {"memory": "2Gi"}})
+    pods = running(decide(facts(low, environment=environment), NOW), "low")
+    high = replace(make_service("high", priority=1, **SMALL), labels={"app": "high"})
+    policies = (policy(fallback="Volume", selector={"matchLabels": {"app": "high"}}),)
+    given = facts(low, high, environment=environment, allocatable=room, policies=policies, pods=pods)
+    plan = decide(given, NOW)
+    assert [a.name for a in plan.actions if a.kind == "stop"] == stopped
+    assert on_disk(plan, "high") == disk
 
 
 def test_a_mount_of_the_service_itself_never_falls_back(environment: Environment) -> None:

@@ -59,13 +59,48 @@ def test_anything_but_the_size_is_a_difference(change: dict[str, Any]) -> None:
     assert found(have=replace(FOUND, **change))[:2] == (False, Reason.MOUNT_DIFFERS)
 
 
+FILLING, FULL = (False, Reason.TMPFS_FILLING), (True, Reason.TMPFS_FULL)
+
+
 @pytest.mark.parametrize(
-    ("used", "inodes", "full"), [(3.5, 2, False), (3.7, 2, True), (4, 2, True), (0, 89, False), (0, 95, True)]
+    ("pressure", "used", "inodes", "expected"),
+    [
+        ({}, 3.1, 2, None),
+        ({}, 3.3, 2, FILLING),
+        ({}, 3.9, 2, FULL),
+        ({}, 0, 79, None),
+        ({}, 0, 80, FILLING),
+        ({}, 0, 95, FULL),
+        ({"alertPercent": 50}, 2, 2, FILLING),
+        ({"alertPercent": 50, "fullPercent": 75}, 3, 2, FULL),
+        ({"alertPercent": 100, "fullPercent": 100}, 3.9, 99, None),
+    ],
 )
-def test_a_mount_is_full_by_bytes_or_inodes(used: float, inodes: int, full: bool) -> None:
+def test_a_mount_that_fills_is_told_before_it_is_full_by_bytes_or_inodes(
+    pressure: dict[str, int], used: float, inodes: int, expected: tuple[bool, Reason] | None
+) -> None:
+    mounts = [{"mountPath": "/cache", "size": "4Mi"}]
+    given = resources.policy({"metadata": {"name": "p"}, "spec": {"mounts": mounts, "pressure": pressure}})
     have = replace(FOUND, used=int(used * MI), inodes_used=inodes)
-    findings = look(make_service(), (WANTED,), (have,), ())
-    assert (Type.TMPFS_FULL in {condition.type for condition in findings.conditions}) == full
+    findings = look(make_service(), (WANTED,), (have,), (replace(given, namespace="default"),))
+    said = [c for c in findings.conditions if c.type is Type.TMPFS_FULL]
+    assert [(c.status, c.reason) for c in said] == ([] if expected is None else [expected])
+    assert all(f"/cache: {have.used} of {4 * MI} bytes, {inodes} of 100 inodes" in c.message for c in said)
+
+
+def test_no_mount_grows_where_there_is_no_memory_for_it() -> None:
+    findings = look(make_service(), (replace(WANTED, size=8 * MI),), (FOUND,), (), may_grow=False)
+    told = f"/cache stays at {4 * MI} bytes: there is no memory for {8 * MI}"
+    assert (findings.resize, findings.conditions[0].reason) == ("", Reason.INSUFFICIENT_MEMORY)
+    assert findings.conditions[0].message == told
+
+
+def test_a_mark_outlives_the_time_its_mount_is_on_disk() -> None:
+    entry = {"mountPath": "/logs", "sizeBytes": MI, "highWaterBytes": 4096}
+    service = replace(make_service(), status={"tmpfs": [entry]})
+    findings = look(service, (WANTED,), (FOUND,), (), ["/logs"])
+    assert [found["mountPath"] for found in findings.status] == ["/cache", "/logs"]
+    assert findings.status[1] == entry
 
 
 @pytest.mark.parametrize(

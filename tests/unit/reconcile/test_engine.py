@@ -123,15 +123,17 @@ async def test_a_changed_tmpfs_size_is_applied_without_a_restart(world: World) -
     assert world.condition("a", "TmpfsEnforced") == ("True", "MountsVerified")
 
 
-async def test_a_mount_that_fills_is_told_once(world: World) -> None:
+async def test_a_mount_that_fills_is_told_once_before_and_once_when_it_is_full(world: World) -> None:
     world.apply("a", **tmpfs("1Mi"))
     await world.settle()
-    world.backend.used["/cache"] = 1 << 20
-    for _ in range(3):
-        await world.engine.read_mounts()
-        await world.one_pass()
-    assert world.condition("a", "TmpfsFull") == ("True", "TmpfsFull")
-    assert [event["reason"] for event in world.api.events if event["type"] == "Warning"] == ["TmpfsFull"]
+    for used, expected in ((0.85, ("False", "TmpfsFilling")), (1.0, ("True", "TmpfsFull"))):
+        world.backend.used["/cache"] = int(used * (1 << 20))
+        for _ in range(3):
+            await world.engine.read_mounts()
+            await world.one_pass()
+        assert world.condition("a", "TmpfsFull") == expected
+    warnings = [event["reason"] for event in world.api.events if event["type"] == "Warning"]
+    assert warnings == ["TmpfsFilling", "TmpfsFull"]
 
 
 async def test_a_slow_stop_holds_up_nobody(world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -31,10 +32,7 @@ INIT_SECONDS = 600.0
 """The same, where it waits for init containers."""
 STOP_TICK_SECONDS = 0.1
 """How often it is looked whether a container has followed its stop signal."""
-SHM_BYTES = 64 << 20
-"""The size /dev/shm is bounded to: Podman's own default, which it does not apply to every pod."""
-
-_NOT_OURS = ("/dev", "/proc", "/sys", "/etc")
+_NOT_OURS = re.compile(r"/(proc|sys|etc|dev(?!/shm))\b")
 """Where the runtime mounts small tmpfs of its own."""
 
 
@@ -200,29 +198,25 @@ class PodmanBackend:
         return removed
 
     async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
-        """See Backend. A tmpfs nobody asked for (/dev/shm) is bounded on the way."""
+        """See Backend."""
         answer = await self._userns.call("container_mounts", pid=pod.pid)
         paths = {tmpfs.mount_path for tmpfs in wanted}
-        found = []
-        for mount in answer["mounts"]:
-            if mount["path"] == "/dev/shm" and mount["size"] > SHM_BYTES:
-                await self._userns.call("remount", pid=pod.pid, path=mount["path"], size=SHM_BYTES)
-            if mount["path"] in paths:
-                found.append(
-                    ObservedMount(
-                        mount["path"],
-                        mount["filesystem"],
-                        mount["size"],
-                        mount["used"],
-                        mount["mode"],
-                        mount["uid"],
-                        mount["gid"],
-                        frozenset(mount["flags"]),
-                        mount["inodes"],
-                        mount["inodes_used"],
-                    )
-                )
-        return found
+        return [
+            ObservedMount(
+                mount["path"],
+                mount["filesystem"],
+                mount["size"],
+                mount["used"],
+                mount["mode"],
+                mount["uid"],
+                mount["gid"],
+                frozenset(mount["flags"]),
+                mount["inodes"],
+                mount["inodes_used"],
+            )
+            for mount in answer["mounts"]
+            if mount["path"] in paths
+        ]
 
     async def resize(self, pod: RenderedPod) -> None:
         """See Backend."""
@@ -244,7 +238,7 @@ class PodmanBackend:
         answer = await self._userns.call("usage", pid=pod.pid)
         mounts = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
         # What is read-only cannot grow: secrets, and what is shared of the host's own tmpfs.
-        ours = [m for m in mounts if not m["path"].startswith(_NOT_OURS) and "ro" not in m["flags"]]
+        ours = [m for m in mounts if not _NOT_OURS.match(m["path"]) and "ro" not in m["flags"]]
         return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
 
@@ -80,6 +81,13 @@ def _seconds(text: str) -> float:
     return moment.timestamp() if moment.year > 1 else 0.0
 
 
+def _holding(labels: dict[str, str]) -> Holding | None:
+    try:
+        return Holding.from_text(labels[names.LABEL_HOLDING])
+    except (KeyError, ValueError, TypeError):  # of an older version
+        return None
+
+
 def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
     labels = pod.get("Labels") or {}
     known = {
@@ -90,6 +98,7 @@ def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
         "hash": labels.get(names.LABEL_HASH, ""),
         "on_disk": names.LABEL_FALLBACK in labels,
         "reduced": names.LABEL_REDUCED in labels,
+        "holding": _holding(labels),
     }
     if container is None:
         return ObservedPod(**known, running=False)
