@@ -71,6 +71,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
             "timeout",
             "true",
             "ln",
+            "mkdir",
         ):
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -48,7 +48,8 @@ class Backend(Protocol):
         """One item when watching has begun and one whenever a container started or ended. Raises when it breaks."""
 
     async def sweep(self, keep: set[str]) -> list[str]:
-        """Remove tmpfs and file directories of pods not in `keep` (by pod name); what was removed."""
+        """Remove tmpfs and file directories of pods not in `keep` (by pod name), and volumes that stood for a tmpfs and
+        that no pod has any more; what was removed."""
 
     async def close(self) -> None:
         """Release connections and helper processes. Pods stay."""

@@ -125,6 +125,17 @@ def prepare(*, tmpfs: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict
     return {}
 
 
+def copy(*, source: str, target: str) -> dict[str, Any]:
+    """What is in the tmpfs at `source` into `target`, with owners and modes; nothing when no tmpfs is there."""
+    if _mounted(source):
+        done = subprocess.run(
+            ["cp", "--archive", "--", f"{source}/.", target], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise OSError(done.returncode, f"{source} could not be moved to disk: {done.stderr.strip()}")
+    return {}
+
+
 def remove(*, path: str) -> dict[str, Any]:
     """Unmount and remove a directory made by this program. No error when it is gone."""
     _unmount(path)
@@ -307,6 +318,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         prepare,
         resize,
         remove,
+        copy,
         mounts_below,
         container_mounts,
         usage,

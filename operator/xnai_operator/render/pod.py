@@ -32,10 +32,13 @@ class FileDirectory:
 
 @dataclass(frozen=True)
 class PersistentVolume:
-    """A named volume. `owned`: this service's own, made when missing; else another's, which must exist."""
+    """A named volume. `owned`: this service's own, made when missing; else another's, which must exist. `instead_of`:
+    the tmpfs directory it stands for; then it is as empty at a start as that would be, unless it takes over what the
+    directory holds for the pod that is replaced."""
 
     name: str
     owned: bool
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -55,16 +55,20 @@ class PodmanBackend:
     async def start(self, pod: RenderedPod) -> None:
         """See Backend. Everything that can be refused is looked at before the old pod is removed."""
         replaces = await self._replaces(pod.name)
+        scratch = [volume for volume in pod.volumes if volume.instead_of is not None]
         checks = [
             self._network(pod.network),
             *(self._image_present(image) for image in {pod.image, *pod.init_images}),
-            *(self._volume(volume, pod.uid) for volume in pod.volumes),
+            *(self._volume(volume, pod.uid) for volume in pod.volumes if volume.instead_of is None),
         ]
         if replaces:
             await asyncio.gather(*checks)
-            await self.stop(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
+            await self._end(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
             checks = []
         try:
+            await asyncio.gather(*(self._scratch(volume, pod.uid) for volume in scratch))
+            if replaces:
+                await self._remove_directories(lambda name: name == pod.name)
             # Nothing is in the way: what is looked at and what is made go side by side, and all of it ends before
             # anything is cleaned up.
             done = await asyncio.gather(self._prepare(pod), *checks, return_exceptions=True)
@@ -92,6 +96,19 @@ class PodmanBackend:
             raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
         labels = {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: uid}
         await self._transport.call("POST", "/volumes/create", data=json.dumps({"Name": volume.name, "Labels": labels}))
+
+    async def _scratch(self, volume: PersistentVolume, uid: str) -> None:
+        """An empty volume in the place of a tmpfs, with what that still holds."""
+        await self._transport.call("DELETE", f"/volumes/{volume.name}", ok=(404,))
+        labels = {
+            names.LABEL_MANAGED: names.MANAGER,
+            names.LABEL_INSTALLATION: self._installation,
+            names.LABEL_FALLBACK: "true",
+            names.LABEL_UID: uid,
+        }
+        body = json.dumps({"Name": volume.name, "Labels": labels})
+        made = await self._transport.call("POST", "/volumes/create", data=body)
+        await self._userns.call("copy", source=volume.instead_of, target=made["Mountpoint"])
 
     async def _exists(self, kind: str, name: str) -> bool:
         """Podman answers 204, or 404 which `call` gives as None as well: the status is asked for itself."""
@@ -161,10 +178,13 @@ class PodmanBackend:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
+        await self._end(name, grace_seconds)
+        await self._remove_directories(lambda pod: pod == name)
+
+    async def _end(self, name: str, grace_seconds: int) -> None:
         if grace_seconds:
             await self._terminate(f"{name}-{names.CONTAINER}", grace_seconds)
         await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
-        await self._remove_directories(lambda pod: pod == name)
 
     async def _terminate(self, container: str, seconds: int) -> None:
         """The stop signal, and time to follow it. Podman's own stop holds a lock meanwhile, on which every listing of
@@ -286,7 +306,14 @@ class PodmanBackend:
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Backend."""
-        return await self._remove_directories(lambda pod: pod not in keep)
+        ours = [f"{names.LABEL_INSTALLATION}={self._installation}", f"{names.LABEL_FALLBACK}=true"]
+        filters = json.dumps({"label": ours})
+        removed = await self._remove_directories(lambda pod: pod not in keep)
+        for volume in await self._transport.call("GET", "/volumes/json", params={"filters": filters}) or []:
+            # Podman refuses what a container has, also one that has ended.
+            if await self._transport.status("DELETE", f"/volumes/{volume['Name']}") < 400:
+                removed.append(str(volume["Name"]))
+        return removed
 
     async def close(self) -> None:
         """See Backend."""
