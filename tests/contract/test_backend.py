@@ -58,6 +58,11 @@ async def test_a_started_pod_is_observed_with_its_labels(backend: Backend, envir
     assert (seen.pid > 0, seen.started_at > 0, seen.image_id != "") == (True, True, True)
 
 
+async def test_the_runtime_says_what_it_is(backend: Backend) -> None:
+    kind, version = (await backend.observe()).runtime.split()
+    assert (kind in {"podman", "fake"}, version[0].isdigit()) == (True, True)
+
+
 async def test_starting_again_replaces_the_pod(backend: Backend, environment: Environment) -> None:
     await backend.start(pod(environment))
     first = await found(backend)

@@ -44,7 +44,7 @@ class FakeBackend:
 
     async def observe(self) -> Observed:
         """See Backend."""
-        return Observed(dict(self._pods), dict(self.images), frozenset(self._volumes))
+        return Observed(dict(self._pods), dict(self.images), frozenset(self._volumes), runtime="fake 1")
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend."""

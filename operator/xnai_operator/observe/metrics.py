@@ -29,6 +29,8 @@ class Metrics:
         self._total = self._gauge("xnai_node_memory_total_bytes", "MemTotal")
         self._stalled = self._gauge("xnai_node_memory_stalled_percent", "PSI avg10 of memory", "tasks")
         self._node = self._gauge("xnai_node_info", "What the machine is made of", *_INFO)
+        self._swap = self._gauge("xnai_node_swap_total_bytes", "SwapTotal")
+        self._runtime = self._gauge("xnai_runtime_info", "What runs the pods", "runtime", "version")
         self._ready = self._gauge("xnai_service_ready", "1 when Ready", *SERVICE)
         self._request = self._gauge("xnai_service_memory_request_bytes", "What admission counts", *SERVICE)
         self._restarts = self._gauge("xnai_service_restarts", "Starts after an exit, since the last long run", *SERVICE)
@@ -47,6 +49,7 @@ class Metrics:
         self._node.labels(
             str(node.cgroup_version), ",".join(node.controllers), node.cores, node.cpus, node.zram, ",".join(node.gpus)
         ).set(1)
+        self._swap.set(node.swap)
 
     def memory(self, reading: Reading, ladder: Ladder, *, entered: bool) -> None:
         """A reading, and whether it led to another step."""
@@ -63,11 +66,12 @@ class Metrics:
         """An action that was begun."""
         self._actions.labels(action.kind, action.reason.value).inc()
 
-    def passed(self, plan: Plan) -> None:
-        """A pass. Services that are gone are gone here too."""
+    def passed(self, plan: Plan, runtime: str) -> None:
+        """A pass. Services that are gone are gone here too. `runtime`: as in Observed."""
         self._passes.inc()
-        for gauge in (self._ready, self._request, self._restarts):
+        for gauge in (self._runtime, self._ready, self._request, self._restarts):
             gauge.clear()
+        self._runtime.labels(*runtime.split(" ", 1)).set(1)
         for key, report in plan.services.items():
             labels = key.split(".", 1)
             self._ready.labels(*labels).set(any(c.type.value == "Ready" and c.status for c in report.conditions))

@@ -67,3 +67,5 @@ class Observed:
     """False on rootless cgroup v1, or v2 without the memory controller delegated: Podman applies no memory limit."""
     missing_controllers: frozenset[str] = frozenset()
     """`memory`, `cpu`: where cgroup v2 has them not, crun fails to start a container with such a limit."""
+    runtime: str = ""
+    """What it is, and its version: `podman 5.4.2`."""

@@ -138,7 +138,7 @@ class Engine:
         plan = decide(facts, self._clock())
         self._plan = plan
         self._pods = facts.observed.pods
-        self._metrics.passed(plan)
+        self._metrics.passed(plan, facts.observed.runtime)
         # What is said and what is done go side by side: a pod need not wait for a status to be written.
         reported = asyncio.create_task(self._report(plan))
         for action in plan.actions:

@@ -25,6 +25,7 @@ class Observer:
         self._inspected: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
         self._limits: bool | None = None
         self._missing: frozenset[str] = frozenset()
+        self._runtime = ""
         self._images: dict[str, str] | None = None
         self._images_at = 0.0
 
@@ -47,12 +48,13 @@ class Observer:
             # Of version 2 those that systemd delegated to the user; of version 1 rootless Podman has none.
             v2 = host["cgroupVersion"] == "v2"
             self._missing = frozenset({"memory", "cpu"} - set(host["cgroupControllers"])) if v2 else frozenset()
+            self._runtime = f"podman {info['version']['Version']}"
             self._limits = not host["security"]["rootless"] or "memory" in host["cgroupControllers"]
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
         inspected = await self._inspect(list(mains.values()))
         found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
         names_of_volumes = frozenset(v["Name"] for v in volumes or [])
-        return Observed(found, images, names_of_volumes, self._limits, self._missing)
+        return Observed(found, images, names_of_volumes, self._limits, self._missing, self._runtime)
 
     async def _list_images(self) -> dict[str, str]:
         """Reference -> id. Podman needs 65 ms for twenty images, so the list is kept until an event says it changed."""
