@@ -44,6 +44,24 @@ async def test_a_write_past_the_size_is_refused(podman_backend: PodmanBackend, e
     assert (write.returncode, "No space left" in write.stderr) == (1, True)
 
 
+async def test_files_without_content_are_bounded_too(podman_backend: PodmanBackend, environment: Environment) -> None:
+    pods = {
+        size: rendered("inodes", environment, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
+        for size in ("1Mi", "2Mi", "4Mi")
+    }
+    found = await started(podman_backend, pods["2Mi"])
+    fill = "cd /cache; i=0; while [ $i -lt 1600 ]; do : >f$i || exit 1; i=$((i + 1)); done"
+
+    async def inodes(size: str) -> list[int]:
+        return [m.inodes for m in await podman_backend.mounts(found, pods[size].tmpfs) if m.mount_path == "/cache"]
+
+    assert (inside("test.inodes", "sh", "-c", fill).returncode, await inodes("2Mi")) == (1, [1536])
+    await podman_backend.resize(pods["4Mi"])
+    assert (inside("test.inodes", "sh", "-c", fill).returncode, await inodes("4Mi")) == (0, [2048])
+    await podman_backend.resize(pods["1Mi"])  # fewer than there are is no fault
+    assert await inodes("1Mi") == [1601]
+
+
 async def test_a_program_on_a_noexec_mount_does_not_run(
     podman_backend: PodmanBackend, environment: Environment
 ) -> None:

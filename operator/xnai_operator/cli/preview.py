@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from xnai_operator import setup
 from xnai_operator.api import resources
-from xnai_operator.api.conditions import STARTS, Reason
+from xnai_operator.api.conditions import STARTS, Reason, Type
 from xnai_operator.cli import manifests
 from xnai_operator.config import Config
 from xnai_operator.models.folder import ModelFolder
@@ -90,14 +90,12 @@ def changes(plan: Plan, named: set[str]) -> list[dict[str, Any]]:
     for key in sorted(named - acted):
         report = plan.services.get(key)
         ready = report.conditions[0] if report is not None else None
-        if ready is not None and not ready.status and ready.reason not in _RUNS:
-            later = ready.reason in STARTS
-            rows.append(
-                {
-                    "action": "start" if later else "none",
-                    "pod": key,
-                    "reason": ready.reason.value,
-                    "message": f"{ready.message}, once the memory is given back" if later else ready.message,
-                }
-            )
+        if report is None or ready is None or ready.status or ready.reason in _RUNS:
+            continue
+        later = ready.reason in STARTS
+        message = f"{ready.message}, once the memory is given back" if later else ready.message
+        # Why it is not admitted has the sum.
+        message = next((c.message for c in report.conditions if c.type is Type.ADMITTED and not c.status), message)
+        action = "start" if later else "none"
+        rows.append({"action": action, "pod": key, "reason": ready.reason.value, "message": message})
     return rows

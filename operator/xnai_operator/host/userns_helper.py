@@ -84,19 +84,27 @@ def _unmount(path: str) -> None:
         _check(_libc.umount2(path.encode(), MNT_DETACH), f"umount {path}")
 
 
+def _inodes(size: int) -> int:
+    # The kernel's own default is one for every second page of the machine: three million files in a tmpfs of 1 MiB.
+    return size // 4096 + 1024
+
+
 def mount_tmpfs(*, path: str, size: int, mode: str, uid: int, gid: int, exec: bool) -> dict[str, Any]:  # noqa: A002
-    """An empty tmpfs of exactly these options at `path`; what was mounted there is unmounted first."""
+    """An empty tmpfs of exactly these options at `path`; what was mounted there is unmounted first. Files without
+    content take memory too, so it has room for an inode a page, and some more."""
     _unmount(path)
     Path(path).mkdir(parents=True, exist_ok=True)
     flags = MS_NOSUID | MS_NODEV | (0 if exec else MS_NOEXEC)
-    _mount(path, flags, f"size={size},mode={mode},uid={uid},gid={gid}")
+    _mount(path, flags, f"size={size},nr_inodes={_inodes(size)},mode={mode},uid={uid},gid={gid}")
     return {}
 
 
 def resize(*, path: str, size: int) -> dict[str, Any]:
     """Give the tmpfs mounted at `path` another size; every mount of it sees that. Below its use the kernel refuses."""
     flags = next(mount["flags"] for mount in _mountinfo("self") if mount["path"] == path)
-    _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | (MS_NOEXEC if "noexec" in flags else 0), f"size={size}")
+    space = os.statvfs(path)
+    options = f"size={size},nr_inodes={max(_inodes(size), space.f_files - space.f_ffree)}"
+    _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | (MS_NOEXEC if "noexec" in flags else 0), options)
     return {}
 
 

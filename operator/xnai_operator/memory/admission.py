@@ -84,13 +84,18 @@ class Demand:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it fits (`reason`), and why, the sum line by line. `on_disk`: without the tmpfs that may be on disk.
-    `stays`: it does not fit as it is asked for now, but what runs of it may go on."""
+    """Whether it fits (`reason`), and why: a sentence, then the sum line by line. `on_disk`: without the tmpfs that may
+    be on disk. `stays`: it does not fit as it is asked for now, but what runs of it may go on."""
 
     reason: Reason
     message: str
     on_disk: bool = False
     stays: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The message without the sum."""
+        return self.message.split("\n", 1)[0]
 
     @property
     def admitted(self) -> bool:
@@ -217,7 +222,7 @@ class _Node:
         lines = [f"- {_mib(size)} {key}" for key, size in listed[:LISTED]]
         if rest := listed[LISTED:]:
             lines.append(f"- {_mib(sum(size for _, size in rest))} {len(rest)} others")
-        return "\n".join([f"of {_mib(self.allocatable)} for services are taken", *lines])
+        return "\n".join([f"{_mib(self.allocatable)} are for services" + "; these come first:" * bool(lines), *lines])
 
 
 def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:

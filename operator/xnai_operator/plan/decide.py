@@ -208,14 +208,14 @@ def _service(
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
         return _running(facts, service, rendered, pod, admitted, fields, on_disk)
     if verdict.stays:
-        message = f"{verdict.message}\nwhat runs goes on as it was"
+        message = f"{verdict.sentence}; what runs goes on as it was"
         outcome = replace(_waiting(verdict.reason, message, admitted, **fields), rendered=rendered)
         return _serving(facts, outcome, pod)
     if measure.held and (pod is None or (measure.closed and not pod.running)):
         short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
         return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
     if not verdict.admitted:
-        waiting = _waiting(verdict.reason, verdict.message, admitted, **fields)
+        waiting = _waiting(verdict.reason, verdict.sentence, admitted, **fields)
         return replace(waiting, rendered=rendered)
     missing = [d for d in service.spec.depends_on if not outcomes[f"{service.namespace}.{d}"].ready]
     if missing:
@@ -245,7 +245,7 @@ def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measur
         return None
     else:
         grace, reason = _grace(service), Reason.PREEMPTED
-        message = f"stopped for more important services: {verdict.message}"
+        message = f"stopped for more important services: {verdict.sentence}"
         admitted = Condition(Type.ADMITTED, False, verdict.reason, verdict.message)
     relieves = reason is Reason.EVICTED
     stop = Action("stop", pod.name, reason, message, grace_seconds=grace, relief=relieves)

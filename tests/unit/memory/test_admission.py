@@ -89,7 +89,7 @@ def test_the_message_has_the_sum() -> None:
     ]
     assert admit(needs, 100 * MI)["a"].message.splitlines() == [
         "needs 120 MiB (90 MiB requested + 30 MiB tmpfs): 50 MiB short; lower its request or tmpfs, or stop another service",
-        "of 100 MiB for services are taken",
+        "100 MiB are for services; these come first:",
         "- 20 MiB c",
         "- 10 MiB b",
     ]
