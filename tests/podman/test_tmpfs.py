@@ -150,11 +150,31 @@ async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(podman_backend: PodmanBac
     await started(podman_backend, in_memory)
     script = "mkdir /cache/d && echo kept >/cache/d/file && ln -s d/file /cache/link && chmod 600 /cache/d/file"
     assert inside("test.moved", "sh", "-c", script).returncode == 0
-    await started(podman_backend, on_disk)
+    found = await started(podman_backend, on_disk)
     assert inside("test.moved", "sh", "-c", "cat /cache/link; echo more >>/cache/link").stdout == "kept\n"
+    assert inside("test.moved", "ls", "-ldn", "/cache").stdout.split()[:4:2] == ["drwx------", "1001"]
     assert inside("test.moved", "ls", "-ln", "/cache/d/file").stdout.split()[:4:2] == ["-rw-------", "1001"]
-    await started(podman_backend, on_disk)  # what ended with its pod does not come back
-    assert inside("test.moved", "ls", "/cache").stdout == ""
+    assert (await podman_backend.usage(found)).on_disk == {"/cache": 2 * 4096}  # the file and the link
+    found = await started(podman_backend, in_memory)
+    assert inside("test.moved", "cat", "/cache/link").stdout == "kept\nmore\n"
+    assert differences(in_memory.tmpfs, await podman_backend.mounts(found, in_memory.tmpfs)) == []
+    for _ in range(2):  # what ended with its pod does not come back
+        await podman_backend.stop("test.moved", 0)
+        await started(podman_backend, on_disk)
+        assert inside("test.moved", "ls", "/cache").stdout == ""
+
+
+async def test_what_outgrew_its_tmpfs_on_disk_stays_there(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    storage = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi"}]}
+    before = await started(
+        podman_backend, rendered("outgrown", environment, on_disk=frozenset({"/cache"}), storage=storage)
+    )
+    assert inside("test.outgrown", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=2").returncode == 0
+    with pytest.raises(BackendError, match="/cache: the 2097152 bytes it holds on disk do not fit into 1048576"):
+        await podman_backend.start(rendered("outgrown", environment, storage=storage))
+    assert (await podman_backend.observe()).pods["test.outgrown"] == before
 
 
 async def test_a_volume_that_stood_for_a_tmpfs_goes_when_nobody_has_it(

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     MODEL_REDUCED = "ModelReduced"
     MODEL_RESTORED = "ModelRestored"
     TMPFS_SPILLED = "TmpfsSpilled"
+    TMPFS_RESTORED = "TmpfsRestored"
     EVICTED = "Evicted"
     THRASHING = "Thrashing"
     # What happens to it.

@@ -125,7 +125,10 @@ class FakeBackend:
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
-        return Usage(self.memory_used.get(pod.name, 0), 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
+        rendered = self._rendered[pod.name]
+        on_disk = {v.mount_path: self.used.get(v.mount_path, 0) for v in rendered.volumes if v.instead_of is not None}
+        size = sum(tmpfs.size for tmpfs in rendered.tmpfs)
+        return Usage(self.memory_used.get(pod.name, 0), 0, size, on_disk)
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""

@@ -133,15 +133,28 @@ def prepare(*, tmpfs: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict
     return {}
 
 
-def copy(*, source: str, target: str) -> dict[str, Any]:
-    """What is in the tmpfs at `source` into `target`, with owners and modes; nothing when no tmpfs is there."""
-    if _mounted(source):
-        done = subprocess.run(
-            ["cp", "--archive", "--", f"{source}/.", target], capture_output=True, text=True, check=False
-        )
+def copy(*, source: str, target: str, mode: str = "") -> dict[str, Any]:
+    """What is in the directory `source`, if there is one, into `target`, with owners and modes. `target` itself keeps
+    its owner and, unless another is given, its mode."""
+    before = os.stat(target)  # noqa: PTH116 - as chown and chmod below
+    if Path(source).is_dir():
+        command = ["cp", "--archive", "--", f"{source}/.", target]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise OSError(done.returncode, f"{source} could not be moved to disk: {done.stderr.strip()}")
+            raise OSError(done.returncode, f"{source} could not be moved to {target}: {done.stderr.strip()}")
+    os.chown(target, before.st_uid, before.st_gid)
+    os.chmod(target, int(mode, 8) if mode else before.st_mode & 0o7777)  # noqa: PTH101
     return {}
+
+
+def disk_usage(*, path: str) -> dict[str, Any]:
+    """The bytes that what is below `path` would take in a tmpfs: whole pages."""
+    files = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    used = 0
+    for file in files:
+        with contextlib.suppress(OSError):  # gone meanwhile
+            used += -(-file.lstat().st_size // 4096) * 4096
+    return {"used": used}
 
 
 def remove(*, path: str) -> dict[str, Any]:
@@ -327,6 +340,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         resize,
         remove,
         copy,
+        disk_usage,
         mounts_below,
         container_mounts,
         usage,

@@ -43,7 +43,7 @@ def decide(facts: Facts, now: float) -> Plan:
     """One pass. `now` in seconds since the epoch."""
     services = facts.desired.services
     mounts, conflicts = _merged_mounts(facts)
-    wanted = needs(facts, mounts)
+    wanted = needs(facts, mounts, now)
     verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
     measure = relief(facts, wanted.demands, wanted.spillable, now)
     stops = {key: _stopped(facts, service, verdicts.get(key), measure) for key, service in services.items()}
@@ -229,7 +229,7 @@ def _service(
         waiting = _waiting(Reason.MODEL_LOADING, message, admitted, **fields)
         return replace(waiting, rendered=rendered, wake_at=loading.until)
     started = _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
-    return _measured(started, pod, small=small, spilled=service.key in measure.on_disk)
+    return _measured(started, rendered, pod, small=small, spilled=service.key in measure.on_disk)
 
 
 def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measure: Relief) -> _Outcome | None:
@@ -292,7 +292,9 @@ def _start(
     return replace(starting, action=action, rendered=rendered)
 
 
-def _measured(outcome: _Outcome, pod: ObservedPod | None, *, small: bool, spilled: bool) -> _Outcome:
+def _measured(
+    outcome: _Outcome, rendered: RenderedPod, pod: ObservedPod | None, *, small: bool, spilled: bool
+) -> _Outcome:
     """A restart for the memory of the machine says so."""
     if outcome.action is None or pod is None or outcome.action.reason is not Reason.SPEC_CHANGED:
         return outcome
@@ -300,6 +302,8 @@ def _measured(outcome: _Outcome, pod: ObservedPod | None, *, small: bool, spille
         why = Reason.TMPFS_SPILLED, "its tmpfs go to disk: the memory of the machine is short"
     elif small and not pod.reduced:
         why = Reason.MODEL_REDUCED, "its model is loaded smaller: the memory of the machine is short"
+    elif pod.on_disk and not any(volume.instead_of for volume in rendered.volumes):
+        why = Reason.TMPFS_RESTORED, "its tmpfs are in memory again, with what is in them: there is room"
     elif pod.reduced and not small:
         why = Reason.MODEL_RESTORED, "its model is loaded as declared: the memory of the machine suffices again"
     else:

@@ -11,6 +11,7 @@ from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
 from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, Holding, demand, effective_priorities
 from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.pressure import CALM_SECONDS, Step
 from xnai_operator.plan.model import Facts
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
@@ -19,6 +20,9 @@ from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
 
 HELD: Final = 1 << 31
 """A priority above every one a resource can have."""
+
+RETURN_SHARE: Final = 0.8
+"""Of a tmpfs: what was on disk must fill no more of it, for every file takes whole pages there."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def high_water(service: XnaiService, used: int) -> int:
     return used if used * 20 > stored * 21 else stored
 
 
-def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
+def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], now: float) -> Needs:
     """What counts: services that run, and those that are to run."""
     policies = facts.desired.policies
     priorities = effective_priorities(facts.desired.services)
@@ -58,7 +62,8 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
             continue
         may = may_be_on_disk(service, merged_mounts, policies)
         spillables[key] = may
-        stays = may if pod is not None and pod.running and pod.on_disk else frozenset[str]()
+        on_disk_now = pod is not None and pod.running and pod.on_disk
+        stays = may if on_disk_now and not _may_return(facts, pod, merged_mounts, now) else frozenset[str]()
         short = budgets.exceeded(service, merged_mounts, policies, stays)
         if short is not None:
             policy, message = short
@@ -84,6 +89,17 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]]) -> Needs:
         if pod is not None and pod.running:
             demands[key] = replace(demands[key], holding=_holding(facts, pod, demands[key]))
     return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
+
+
+def _may_return(facts: Facts, pod: ObservedPod | None, mounts: list[TmpfsMount], now: float) -> bool:
+    """Whether what a pod has on disk may go back to memory, if there is room: it is moved by a restart, so only when
+    nobody is waiting for an answer, when it will fit, and not as soon as there is room for a moment."""
+    if pod is None or pod.name not in facts.pressure.idle or pod.name not in facts.pressure.on_disk:
+        return False
+    if facts.pressure.ladder.step is not Step.NORMAL or now - pod.started_at < CALM_SECONDS:
+        return False
+    held = facts.pressure.on_disk[pod.name]
+    return all(held.get(mount.mount_path, 0) <= RETURN_SHARE * to_bytes(mount.size) for mount in mounts)
 
 
 def _files(facts: Facts, service: XnaiService) -> int:

@@ -15,7 +15,7 @@ import structlog
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
+from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod, Usage
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
 from xnai_operator.memory.pressure import Step
@@ -72,7 +72,7 @@ class Engine:
         self._machine = machine
         self._pressure = pressure
         self._metrics = metrics
-        self._used: dict[str, int] = {}
+        self._used: dict[str, Usage] = {}
         self._used_at = 0.0
         self._told: dict[Life, Step] = {}
         self._restricted: dict[Life, frozenset[Life]] = {}
@@ -221,10 +221,11 @@ class Engine:
         stop one."""
         if self._clock() - self._used_at < USED_SECONDS and self._pressure.ladder.step < Step.EVICT:
             return
-        self._used_at, used = self._clock(), {}
+        self._used_at = self._clock()
+        used: dict[str, Usage] = {}
         for pod in [pod for pod in self._pods.values() if pod.running]:
             with contextlib.suppress(BackendError):  # it ended a moment ago
-                used[pod.name] = (await self._backend.usage(pod)).memory
+                used[pod.name] = await self._backend.usage(pod)
         self._used = used
 
     async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
@@ -266,7 +267,7 @@ class Engine:
             return  # tried again at the next pass
         if failure is None:
             verb = action.kind.capitalize()
-            warning = action.relief and action.reason is not Reason.MODEL_RESTORED
+            warning = action.relief and action.reason not in {Reason.MODEL_RESTORED, Reason.TMPFS_RESTORED}
             await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=warning))
             return
         await self._record(event_for(body, failure.reason.value, failure.message, "Start", now, warning=True))

@@ -63,11 +63,6 @@ def _thing(path: str) -> str:
     return path.strip("/").replace("~", "~0").replace("/", "~1")
 
 
-def _source(service: XnaiService, mount_path: str, environment: Environment) -> str:
-    """Where the tmpfs for `mount_path` is on the host."""
-    return f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, _thing(mount_path))}"
-
-
 def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
     own = service.spec.security
     uid, gid = security.outside(
@@ -75,14 +70,16 @@ def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) ->
         own.run_as_user if mount.owner is None else mount.owner,
         own.run_as_group if mount.group is None else mount.group,
     )
+    thing = _thing(mount.mount_path)
     return TmpfsDirectory(
-        source=_source(service, mount.mount_path, environment),
+        source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
         mount_path=mount.mount_path,
         size=-(-to_bytes(mount.size) // PAGE) * PAGE,
         mode=mount.mode,
         uid=uid,
         gid=gid,
         exec=mount.exec,
+        volume=names.volume(service.namespace, service.name, f"tmpfs-{thing}".replace("~", "_")),
     )
 
 
@@ -166,12 +163,10 @@ def render(
         name = names.volume(service.namespace, volume.service or service.name, volume.name)
         volumes.append(PersistentVolume(name, owned))
         mounts.claim(name, volume.mount_path, read_only=volume.read_only, owned=owned and not volume.read_only)
-    programs = {mount.mount_path for mount in tmpfs if mount.exec}
-    for mount_path in sorted(on_disk):
-        options = ",nosuid,nodev" + ("" if mount_path in programs else ",noexec")
-        name = names.volume(service.namespace, service.name, f"tmpfs-{_thing(mount_path)}".replace("~", "_"))
-        volumes.append(PersistentVolume(name, owned=True, instead_of=_source(service, mount_path, environment)))
-        mounts.claim(name, mount_path, read_only=False, owned=True, options=options)
+    for fallen in [_tmpfs(service, mount, environment) for mount in tmpfs if mount.mount_path in on_disk]:
+        options = ",nosuid,nodev" + ("" if fallen.exec else ",noexec")
+        volumes.append(PersistentVolume(fallen.volume, True, fallen.source, fallen.mount_path, fallen.mode))
+        mounts.claim(fallen.volume, fallen.mount_path, read_only=False, owned=True, options=options)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
     model = signal = None

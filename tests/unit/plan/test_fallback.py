@@ -10,8 +10,9 @@ from tests.unit.plan.test_decide import GI, NOW, actions, facts, ready, running
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy
+from xnai_operator.memory.pressure import Ladder, Step
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Plan
+from xnai_operator.plan.model import Plan, Pressure
 from xnai_operator.render.environment import Environment
 
 MI = 1 << 20
@@ -72,6 +73,33 @@ def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
     roomy = facts(make_service(**SMALL), environment=environment, allocatable=8 * GI, policies=policies, pods=pods)
     plan = decide(roomy, NOW)
     assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)
+
+
+@pytest.mark.parametrize(
+    ("change", "returns"),
+    [
+        ({}, True),
+        ({"idle": frozenset()}, False),
+        ({"on_disk": {}}, False),  # not looked at yet
+        ({"on_disk": {"default.redis": {"/cache": 900 * MI}}}, False),  # it would hardly fit
+        ({"ladder": Ladder(Step.HOLD)}, False),
+        ({"room": 2 * GI}, False),
+        ({"age": 299}, False),
+    ],
+)
+def test_what_is_on_disk_goes_back_to_memory_when_it_is_idle_and_fits(
+    change: dict[str, Any], returns: bool, environment: Environment
+) -> None:
+    policies = (policy(fallback="Volume"),)
+    tight = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
+    pods = running(tight, "redis", on_disk=True, started_at=NOW - change.pop("age", 300))
+    room = change.pop("room", 8 * GI)
+    given = facts(make_service(**SMALL), environment=environment, allocatable=room, policies=policies, pods=pods)
+    pressure = replace(
+        Pressure(idle=frozenset({"default.redis"}), on_disk={"default.redis": {"/cache": 800 * MI}}), **change
+    )
+    plan = decide(replace(given, pressure=pressure), NOW)
+    assert actions(plan) == ([("start", "default.redis", Reason.TMPFS_RESTORED)] if returns else [])
 
 
 def test_a_budget_is_shared_by_importance(environment: Environment) -> None:

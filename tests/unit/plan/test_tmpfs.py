@@ -16,7 +16,7 @@ from xnai_operator.tmpfs.mounts import merged
 from xnai_operator.tmpfs.sizing import high_water, recommended
 
 MI = 1 << 20
-WANTED = TmpfsDirectory("/run/x", "/cache", 4 * MI, "1777", 1001, 1001, False)
+WANTED = TmpfsDirectory("/run/x", "/cache", 4 * MI, "1777", 1001, 1001, False, "default.redis.tmpfs-cache")
 FOUND = ObservedMount(
     "/cache", "tmpfs", 4 * MI, 0, "1777", 1001, 1001, frozenset({"nosuid", "nodev", "noexec"}), 100, 2
 )

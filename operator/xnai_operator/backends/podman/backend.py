@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
@@ -54,20 +55,21 @@ class PodmanBackend:
 
     async def start(self, pod: RenderedPod) -> None:
         """See Backend. Everything that can be refused is looked at before the old pod is removed."""
-        replaces = await self._replaces(pod.name)
+        replaced = await self._replaced(pod.name)
+        returns = await self._returns(pod) if replaced is not None and names.LABEL_FALLBACK in replaced else {}
         scratch = [volume for volume in pod.volumes if volume.instead_of is not None]
         checks = [
             self._network(pod.network),
             *(self._image_present(image) for image in {pod.image, *pod.init_images}),
             *(self._volume(volume, pod.uid) for volume in pod.volumes if volume.instead_of is None),
         ]
-        if replaces:
+        if replaced is not None:
             await asyncio.gather(*checks)
             await self._end(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
             checks = []
         try:
             await asyncio.gather(*(self._scratch(volume, pod.uid) for volume in scratch))
-            if replaces:
+            if replaced is not None:
                 await self._remove_directories(lambda name: name == pod.name)
             # Nothing is in the way: what is looked at and what is made go side by side, and all of it ends before
             # anything is cleaned up.
@@ -75,6 +77,8 @@ class PodmanBackend:
             for error in done:
                 if isinstance(error, BaseException):
                     raise error
+            for source, target in returns.items():
+                await self._userns.call("copy", source=source, target=target)
             async with self._playing:
                 await self._play(pod)
             if pod.cpus:
@@ -104,24 +108,43 @@ class PodmanBackend:
             names.LABEL_MANAGED: names.MANAGER,
             names.LABEL_INSTALLATION: self._installation,
             names.LABEL_FALLBACK: "true",
+            names.LABEL_PATH: volume.mount_path,
             names.LABEL_UID: uid,
         }
         body = json.dumps({"Name": volume.name, "Labels": labels})
         made = await self._transport.call("POST", "/volumes/create", data=body)
-        await self._userns.call("copy", source=volume.instead_of, target=made["Mountpoint"])
+        await self._userns.call("copy", source=volume.instead_of, target=made["Mountpoint"], mode=volume.mode)
 
     async def _exists(self, kind: str, name: str) -> bool:
         """Podman answers 204, or 404 which `call` gives as None as well: the status is asked for itself."""
         return await self._transport.status("GET", f"/{kind}/{quote(name, safe='')}/exists") < 400
 
-    async def _replaces(self, name: str) -> bool:
-        """Whether a pod of ours has the name. Raises BackendError when somebody else's has."""
+    async def _returns(self, pod: RenderedPod) -> dict[str, str]:
+        """Of a pod some of whose tmpfs are on disk: where what is on disk is -> where it is to be in memory. Raises
+        BackendError when it does not fit there."""
+        found = {}
+        for tmpfs in pod.tmpfs:
+            volume = await self._transport.call("GET", f"/volumes/{tmpfs.volume}/json", ok=(404,))
+            if volume is None:
+                continue
+            used = (await self._userns.call("disk_usage", path=volume["Mountpoint"]))["used"]
+            if used > tmpfs.size:
+                message = f"{tmpfs.mount_path}: the {used} bytes it holds on disk do not fit into {tmpfs.size}"
+                raise BackendError(Reason.TMPFS_IN_USE, f"{message}; make it larger, or delete some of them")
+            found[str(volume["Mountpoint"])] = tmpfs.source
+        return found
+
+    async def _replaced(self, name: str) -> dict[str, str] | None:
+        """The labels of the pod of ours that has the name. Raises BackendError when somebody else's has it."""
         found = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
-        if found is not None and (found.get("Labels") or {}).get(names.LABEL_INSTALLATION) != self._installation:
+        if found is None:
+            return None
+        labels: dict[str, str] = found.get("Labels") or {}
+        if labels.get(names.LABEL_INSTALLATION) != self._installation:
             raise BackendError(
                 Reason.START_FAILED, f"a pod {name} that is not this operator's is in the way; `podman pod rm {name}`"
             )
-        return found is not None
+        return labels
 
     async def _network(self, network: NetworkAttachment) -> None:
         if network.name is None:
@@ -259,7 +282,12 @@ class PodmanBackend:
         mounts = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
         # What is read-only cannot grow: secrets, and what is shared of the host's own tmpfs.
         ours = [m for m in mounts if not _NOT_OURS.match(m["path"]) and "ro" not in m["flags"]]
-        return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
+        on_disk = {}
+        for volume in await self._scratch_volumes() if pod.on_disk else ():
+            if volume["Name"].startswith(f"{pod.name}."):
+                held = await self._userns.call("disk_usage", path=volume["Mountpoint"])
+                on_disk[str(volume["Labels"].get(names.LABEL_PATH))] = int(held["used"])
+        return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours), on_disk)
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""
@@ -306,14 +334,18 @@ class PodmanBackend:
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Backend."""
-        ours = [f"{names.LABEL_INSTALLATION}={self._installation}", f"{names.LABEL_FALLBACK}=true"]
-        filters = json.dumps({"label": ours})
         removed = await self._remove_directories(lambda pod: pod not in keep)
-        for volume in await self._transport.call("GET", "/volumes/json", params={"filters": filters}) or []:
+        for volume in await self._scratch_volumes():
             # Podman refuses what a container has, also one that has ended.
             if await self._transport.status("DELETE", f"/volumes/{volume['Name']}") < 400:
                 removed.append(str(volume["Name"]))
         return removed
+
+    async def _scratch_volumes(self) -> list[dict[str, Any]]:
+        """The volumes that stand for a tmpfs."""
+        ours = [f"{names.LABEL_INSTALLATION}={self._installation}", f"{names.LABEL_FALLBACK}=true"]
+        params = {"filters": json.dumps({"label": ours})}
+        return await self._transport.call("GET", "/volumes/json", params=params) or []
 
     async def close(self) -> None:
         """See Backend."""
