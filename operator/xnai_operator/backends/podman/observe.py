@@ -22,7 +22,7 @@ class Observer:
         self._transport = transport
         # A list as filter value matches nothing without a word (podman-py 5.8); the JSON is written out here.
         self._ours = json.dumps({"label": [f"{names.LABEL_INSTALLATION}={installation}"]})
-        self._inspected: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
+        self._inspected: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._limits: bool | None = None
         self._missing: frozenset[str] = frozenset()
         self._runtime = ""
@@ -67,7 +67,8 @@ class Observer:
         return self._images
 
     async def _inspect(self, containers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        keys = {(c["Id"], c["State"], c.get("StartedAt"), c.get("ExitedAt")): c for c in containers}
+        # The times are seconds: of two restarts in one only the process id tells.
+        keys = {(c["Id"], c["State"], c.get("Pid"), c.get("StartedAt"), c.get("ExitedAt")): c for c in containers}
         new = [key for key in keys if key not in self._inspected]
         details = await asyncio.gather(
             *(self._transport.call("GET", f"/containers/{key[0]}/json", ok=(404,)) for key in new)
