@@ -11,6 +11,8 @@ from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import FileContents, render
 from xnai_operator.tmpfs.mounts import merged
 
+USER_NAMESPACES = ["Shared", "KeepId", "Auto"]
+
 
 def rendered(
     name: str,

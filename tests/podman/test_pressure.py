@@ -29,7 +29,8 @@ async def test_the_ladder_is_climbed_and_left_again(
     world.backend = podman_backend
     world.begin()
     world.apply("high", priority=10, **RUN)
-    world.apply("model", priority=5, inference={"model": {"file": "m.gguf"}}, **RUN)
+    own = {"userNamespace": "Auto"}  # another user's file and directory to it
+    world.apply("model", priority=5, inference={"model": {"file": "m.gguf"}}, security=own, **RUN)
     world.apply("low", **RUN)
 
     async def passes(available: float, seconds: float) -> set[str]:
@@ -41,6 +42,7 @@ async def test_the_ladder_is_climbed_and_left_again(
 
     assert await passes(0.6, 1) == {"high", "model", "low"}
     assert (context(), told()) == ("2048 f16", "0")
+    assert inside("default.model", "sh", "-c", "cat $XNAI_MODEL >/dev/null").returncode == 0
     await passes(0.14, 1)
     assert await passes(0.14, 30) == {"high", "model", "low"}
     assert (context(), world.condition("model", "MemoryPressure")) == ("512 q8_0", ("True", "ModelReduced"))

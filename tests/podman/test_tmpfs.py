@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.podman.conftest import inside, rendered, started
+from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.verify import differences
@@ -15,25 +15,25 @@ MOUNTS = [
     {"mountPath": "/run", "size": "1Mi", "mode": "0755"},
     {"mountPath": "/app/.cache", "size": "4Mi", "mode": "0700"},
 ]
+OTHERS = {"mountPath": "/others", "size": "1Mi", "mode": "0750", "owner": 65532, "group": 999}
+RESTARTS = ["pod restart {0}", "restart --time=0 {0}-main", "pod stop --time=0 {0}; pod start {0}"]
 
 
-async def test_every_mount_is_as_wanted_in_the_running_container(
-    podman_backend: PodmanBackend, environment: Environment
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
+async def test_every_mount_is_as_wanted_in_the_running_container_after_every_start(
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
 ) -> None:
-    pod = rendered("mounts", environment, storage={"tmpfs": MOUNTS})
+    wanted = {"storage": {"tmpfs": [*MOUNTS, OTHERS]}, "security": {"userNamespace": namespace}}
+    pod = rendered("mounts", environment, **wanted)
     found = await started(podman_backend, pod)
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
-
-
-@pytest.mark.parametrize("again", [["pod", "restart", "test.again"], ["restart", "--time=0", "test.again-main"]])
-async def test_mode_and_owner_stay_after_a_restart(
-    again: list[str], podman_backend: PodmanBackend, environment: Environment
-) -> None:
-    pod = rendered("again", environment, storage={"tmpfs": MOUNTS})
-    await started(podman_backend, pod)
-    done = subprocess.run(["podman", *again], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    found = (await podman_backend.observe()).pods[pod.name]
+    for commands in RESTARTS:
+        for command in commands.format(pod.name).split("; "):
+            done = subprocess.run(["podman", *command.split()], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+        found = (await podman_backend.observe()).pods[pod.name]
+        assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == [], commands
+    found = await started(podman_backend, rendered("mounts", environment, env=[{"name": "A", "value": "1"}], **wanted))
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
 
@@ -87,10 +87,11 @@ async def test_a_changed_size_holds_at_the_next_start(podman_backend: PodmanBack
     assert mount.size == 3 << 20
 
 
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_nothing_writable_in_memory_is_without_a_limit(
-    podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
 ) -> None:
-    pod = rendered("bounded", environment)
+    pod = rendered("bounded", environment, security={"userNamespace": namespace})
     await started(podman_backend, pod)
     script = "df -m | while read dev size rest; do set -- $rest; [ -d $4 ] && [ -w $4 ] && echo $4 $size; done"
     lines = inside(pod.name, "sh", "-c", script).stdout.splitlines()
@@ -143,10 +144,16 @@ async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
     assert "/app/.cache" not in {mount.mount_path for mount in await podman_backend.mounts(found, pod.tmpfs)}
 
 
-async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(podman_backend: PodmanBackend, environment: Environment) -> None:
-    storage = {"tmpfs": [{"mountPath": "/cache", "size": "2Mi", "mode": "0700"}]}
-    in_memory = rendered("moved", environment, storage=storage)
-    on_disk = rendered("moved", environment, on_disk=frozenset({"/cache"}), storage=storage)
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
+async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    spec = {
+        "storage": {"tmpfs": [{"mountPath": "/cache", "size": "2Mi", "mode": "0700"}]},
+        "security": {"userNamespace": namespace},
+    }
+    in_memory = rendered("moved", environment, **spec)
+    on_disk = rendered("moved", environment, on_disk=frozenset({"/cache"}), **spec)
     await started(podman_backend, in_memory)
     script = "mkdir /cache/d && echo kept >/cache/d/file && ln -s d/file /cache/link && chmod 600 /cache/d/file"
     assert inside("test.moved", "sh", "-c", script).returncode == 0
@@ -193,10 +200,12 @@ WRITES = {"name": "fill", "command": ["sh", "-c", "echo ready > /cache/state; id
 CACHE = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "mode": "0700"}]}
 
 
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_what_an_init_container_writes_is_there_for_the_service(
-    podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
 ) -> None:
-    pod = rendered("prepared", environment, initContainers=[WRITES], storage=CACHE)
+    own = {"security": {"userNamespace": namespace}}
+    pod = rendered("prepared", environment, initContainers=[WRITES], storage=CACHE, **own)
     for _ in range(2):  # at every start
         await started(podman_backend, pod)
         assert inside("test.prepared", "cat", "/cache/state").stdout == "ready\n1001\n"

@@ -1,6 +1,7 @@
 """Podman's traps, each with a test that fails without its handling."""
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.podman.conftest import inside, rendered, started
+from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest
-from xnai_operator.plan.verify import differences
+from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.render import userns
 from xnai_operator.render.environment import Environment
 
 
@@ -166,32 +168,89 @@ async def test_a_process_has_no_capability_and_gains_none(
     assert [fields[name] for name in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")] == ["0" * 16, "0" * 16, "1", "2"]
 
 
-async def test_a_kept_id_owns_its_mounts_and_the_files_of_the_user(
-    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
+async def test_the_user_reads_its_secrets_and_keeps_its_volume_in_every_user_namespace(
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
 ) -> None:
     storage = {
-        "tmpfs": [{"mountPath": "/scratch", "size": "1Mi", "mode": "0700"}],
         "volumes": [{"name": "kept", "mountPath": "/data"}],
-        "hostPaths": [{"path": str(tmp_path), "mountPath": "/mine", "readOnly": False}],
+        "config": [{"name": "c", "mountPath": "/c"}],
         "secrets": [{"name": "s", "mountPath": "/s"}],
     }
-    pod = rendered(
-        "kept",
-        environment,
-        {("Secret", "s"): {"password": b"x"}},
-        security={"userNamespace": "KeepId"},
-        storage=storage,
-    )
-    found = await started(podman_backend, pod)
-    script = "set -e; for d in /scratch /data /mine; do echo x >$d/file; done; cat /s/password"
-    done = inside(pod.name, "sh", "-c", script)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "x", "")
+    contents = {("Secret", "s"): {"password": b"x"}, ("ConfigMap", "c"): {"key": b"y"}}
+    spec = {"security": {"userNamespace": namespace}, "storage": storage}
+    for script, said in (
+        ("cat /s/password /c/key && echo z >/data/file", "xy"),
+        ("cat /s/password /c/key /data/file", "xyz\n"),
+    ):
+        pod = rendered("user", environment, contents, env=[{"name": "SCRIPT", "value": script}], **spec)
+        await started(podman_backend, pod)
+        done = inside(pod.name, "sh", "-c", script)
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+async def test_a_kept_id_owns_the_files_of_the_user(
+    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+) -> None:
+    storage = {"hostPaths": [{"path": str(tmp_path), "mountPath": "/mine", "readOnly": False}]}
+    pod = rendered("kept", environment, security={"userNamespace": "KeepId"}, storage=storage)
+    await started(podman_backend, pod)
+    assert inside(pod.name, "sh", "-c", "echo x >/mine/file").returncode == 0
     assert (tmp_path / "file").stat().st_uid == os.getuid()
-    assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
 
 
-async def test_a_cpu_set_holds_for_every_thread(podman_backend: PodmanBackend, environment: Environment) -> None:
-    pod = await started(podman_backend, rendered("bound", environment, resources={"cpuSet": "1"}))
+def ranges(pod: ObservedPod) -> list[range]:
+    """The ids of the machine that are the pod's."""
+    lines = Path(f"/proc/{pod.pid}/uid_map").read_text().splitlines()
+    return [range(int(first), int(first) + int(many)) for _, first, many in map(str.split, lines)]
+
+
+async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBackend, environment: Environment) -> None:
+    own = {"security": {"userNamespace": "Auto", "runAsUser": 65532}}
+    first = userns.choose("test.one", ())
+    same = next(name for name in (f"two{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    kept = {"security": {"userNamespace": "KeepId"}}
+    await started(podman_backend, rendered("all", environment, **kept))  # leaves Podman no id to choose
+    await started(podman_backend, rendered("shares", environment))
+    await asyncio.gather(*(podman_backend.start(rendered(name, environment, **own)) for name in ("one", same)))
+    observed = (await podman_backend.observe()).pods
+    parts = [part for name in ("one", same) for part in ranges(observed[f"test.{name}"])]
+    assert [a for a, b in itertools.combinations(parts, 2) if a.start < b.stop and b.start < a.stop] == []
+    users = [Path(f"/proc/{observed[f'test.{name}'].pid}").stat().st_uid for name in ("one", same, "shares")]
+    assert [sum(user in part for part in parts) for user in users] == [1, 1, 0]
+
+
+async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_run(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    own = {"security": {"userNamespace": "Auto"}}
+    storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
+    first = userns.choose("test.owns", ())
+    same = next(name for name in (f"new{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    await podman_backend.stop("test.owns", 0)
+    other = ranges(await started(podman_backend, rendered(same, environment, **own)))
+    again = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    assert (before == again, before == other) == (True, False)
+    await podman_backend.stop("test.owns", 0)
+    podman("volume", "rm", "test.owns.left")
+
+
+async def test_what_it_uses_is_measured_in_ids_of_its_own(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    pod = await started(podman_backend, rendered("used", environment, security={"userNamespace": "Auto"}))
+    assert inside("test.used", "dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=4").returncode == 0
+    usage = await podman_backend.usage(pod)
+    assert (usage.memory > 0, usage.tmpfs_used) == (True, 4 << 20)
+
+
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
+async def test_a_cpu_set_holds_for_every_thread(
+    namespace: str, podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    own = {"resources": {"cpuSet": "1"}, "security": {"userNamespace": namespace}}
+    pod = await started(podman_backend, rendered("bound", environment, **own))
     assert os.sched_getaffinity(pod.pid) == {1}
     assert "Cpus_allowed_list:\t1\n" in inside("test.bound", "cat", "/proc/1/status").stdout
 
@@ -202,13 +261,15 @@ SERVES = {
 }
 
 
+@pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_only_clients_reach_a_pod_and_users_its_published_port(
-    podman_backend: PodmanBackend, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    namespace: str, podman_backend: PodmanBackend, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")  # a normal user's, without nft's place
-    server = await started(podman_backend, rendered("server", environment, **SERVES))
+    own = {"security": {"userNamespace": namespace}}
+    server = await started(podman_backend, rendered("server", environment, **SERVES, **own))
     await started(podman_backend, rendered("stranger", environment))
-    client = await started(podman_backend, rendered("client", environment))
+    client = await started(podman_backend, rendered("client", environment, **own))
 
     def reaches(service: str) -> bool:
         asked = "echo 'GET / HTTP/1.0' | timeout 10 nc -w 3 server 8080 | grep -q HTTP"

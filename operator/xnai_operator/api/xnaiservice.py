@@ -213,8 +213,9 @@ class Security(Spec):
     """Whether only mounts can be written to."""
     add_capabilities: Annotated[list[Literal["NET_BIND_SERVICE"]], Field(max_length=1)] = []
     """Capabilities kept although all are dropped."""
-    user_namespace: Literal["Shared", "KeepId"] = "Shared"
-    """KeepId: the service's user is you on the machine, so that your files in hostPaths can be read and written."""
+    user_namespace: Literal["Shared", "KeepId", "Auto"] = "Shared"
+    """KeepId: the service's user is you on the machine, so that your files in hostPaths can be read and written.
+    Auto: ids of its own on the machine, which no other service has."""
 
 
 class HttpGet(Spec):

@@ -172,8 +172,29 @@ def mounts_below(*, path: str) -> dict[str, Any]:
     return {"entries": {entry: entry in mounted for entry in entries}}
 
 
+def owners(*, paths: list[str]) -> dict[str, Any]:
+    """The users the directories belong to; of those that are gone or not readable none."""
+    uids = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            uids.add(Path(path).stat().st_uid)
+    return {"uids": sorted(uids)}
+
+
+def _inside(number: int, pid: int, kind: str) -> int:
+    """An id as the container counts it (user_namespaces(7)); nobody's when it has none for it."""
+    if os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):  # noqa: PTH115
+        return number  # and the map of a process tells its own namespace's parent
+    for line in Path(f"/proc/{pid}/{kind}_map").read_text().splitlines():
+        inside, outside, count = (int(field) for field in line.split())
+        if outside <= number < outside + count:
+            return inside + number - outside
+    return 65534
+
+
 def container_mounts(*, pid: int) -> dict[str, Any]:
-    """Every tmpfs of a running container with size, use (bytes), mode, owner and flags, read in the container."""
+    """Every tmpfs of a running container with size, use (bytes), mode, owner and flags, read in the container
+    and as it counts them."""
     found = []
     for mount in _mountinfo(str(pid)):
         if mount["filesystem"] != "tmpfs":
@@ -191,8 +212,8 @@ def container_mounts(*, pid: int) -> dict[str, Any]:
                 "inodes": space.f_files,
                 "inodes_used": space.f_files - space.f_ffree,
                 "mode": f"{status.st_mode & 0o7777:o}",
-                "uid": status.st_uid,
-                "gid": status.st_gid,
+                "uid": _inside(status.st_uid, pid, "uid"),
+                "gid": _inside(status.st_gid, pid, "gid"),
             }
         )
     return {"mounts": found}
@@ -342,6 +363,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         copy,
         disk_usage,
         mounts_below,
+        owners,
         container_mounts,
         usage,
         bind,

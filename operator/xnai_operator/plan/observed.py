@@ -8,7 +8,8 @@ from xnai_operator.memory.admission import Holding
 
 @dataclass(frozen=True)
 class ObservedMount:
-    """A tmpfs as it stands in the running container. Sizes in bytes; `used` and inodes from statvfs."""
+    """A tmpfs as it stands in the running container. Sizes in bytes; `used` and inodes from statvfs;
+    the owner as the container counts it."""
 
     mount_path: str
     filesystem: str

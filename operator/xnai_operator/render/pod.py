@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from xnai_operator.api.xnaiservice import Security
+
 
 @dataclass(frozen=True)
 class TmpfsDirectory:
     """A tmpfs the back end mounts at `source` on the host before the pod starts. `size` in bytes; `uid` and
-    `gid` as Podman's own user namespace counts them."""
+    `gid` as the container counts them."""
 
     source: str
     mount_path: str
@@ -70,6 +72,7 @@ class RenderedPod:
     files: tuple[FileDirectory, ...]
     volumes: tuple[PersistentVolume, ...]
     network: NetworkAttachment
+    security: Security
     model_file: str | None = None
     signal: str | None = None
     cpus: frozenset[int] = frozenset()

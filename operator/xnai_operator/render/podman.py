@@ -16,7 +16,7 @@ from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import FileSource, InitContainer, TmpfsMount
 from xnai_operator.memory.admission import Holding
-from xnai_operator.render import inference, names, security
+from xnai_operator.render import inference, names, security, userns
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
 
@@ -65,19 +65,14 @@ def _thing(path: str) -> str:
 
 def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
     own = service.spec.security
-    uid, gid = security.outside(
-        own,
-        own.run_as_user if mount.owner is None else mount.owner,
-        own.run_as_group if mount.group is None else mount.group,
-    )
     thing = _thing(mount.mount_path)
     return TmpfsDirectory(
         source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
         mount_path=mount.mount_path,
         size=-(-to_bytes(mount.size) // PAGE) * PAGE,
         mode=mount.mode,
-        uid=uid,
-        gid=gid,
+        uid=own.run_as_user if mount.owner is None else mount.owner,
+        gid=own.run_as_group if mount.group is None else mount.group,
         exec=mount.exec,
         volume=names.volume(service.namespace, service.name, f"tmpfs-{thing}".replace("~", "_")),
     )
@@ -88,16 +83,14 @@ def _files(
 ) -> FileDirectory:
     available = contents[kind, source.name]
     files = {key: available[key] for key in (source.keys or sorted(available))}
-    own = service.spec.security
-    uid, gid = security.outside(own, own.run_as_user, own.run_as_group)
     digest = _digest(environment.key, {key: value.hex() for key, value in files.items()})
     thing = f"{kind.lower()}.{source.name}.{digest}"
     return FileDirectory(
         source=f"{environment.runtime_dir}/files/{names.volume(service.namespace, service.name, thing)}",
         mount_path=source.mount_path,
         files=files,
-        uid=uid,
-        gid=gid,
+        uid=service.spec.security.run_as_user,
+        gid=service.spec.security.run_as_group,
         secret=kind == "Secret",
     )
 
@@ -201,7 +194,7 @@ def render(
         "containers": [container],
         "volumes": mounts.volumes,
     }
-    annotations = security.annotations(spec.security)
+    annotations = userns.annotations(spec.security)
     # Without the sizes of tmpfs: these are changed while the pod runs.
     rest = [repr(replace(d, size=0)) for d in directories], [repr(v) for v in volumes], repr(network)
     digest = _digest(environment.key, [body, annotations, *rest, *sorted(spec.resources.cpus)])
@@ -232,6 +225,7 @@ def render(
         files=files,
         volumes=tuple(volumes),
         network=network,
+        security=spec.security,
         model_file=model,
         signal=signal,
         cpus=spec.resources.cpus,

@@ -22,29 +22,3 @@ def container(security: Security) -> dict[str, Any]:
         "allowPrivilegeEscalation": False,
         "capabilities": capabilities,
     }
-
-
-def annotations(security: Security) -> dict[str, str]:
-    """Podman's annotation for a user namespace in which the pod's user is the one who runs Podman.
-
-    Shared is the default: for any other mapping rootless Podman copies every image layer (no id-mapped mounts for
-    unprivileged users).
-    """
-    if security.user_namespace == "Shared":
-        return {}
-    mapping = f"keep-id:uid={security.run_as_user},gid={security.run_as_group}"
-    return {"io.podman.annotations.userns": mapping}
-
-
-def outside(security: Security, uid: int, gid: int) -> tuple[int, int]:
-    """Owner and group of the container as Podman's own namespace counts them, where mounts are made.
-
-    keep-id gives the pod's user the place of Podman's root and moves those below it up by one (podman-run(1)).
-    """
-    if security.user_namespace == "Shared":
-        return uid, gid
-    return _kept(uid, security.run_as_user), _kept(gid, security.run_as_group)
-
-
-def _kept(number: int, own: int) -> int:
-    return 0 if number == own else number + (number < own)

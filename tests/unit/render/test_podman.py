@@ -38,6 +38,7 @@ def test_the_hash_is_a_label_and_no_plain_digest(environment: Environment) -> No
         ({"ports": [{"name": "p", "containerPort": 1}]}, True),
         ({"resources": {"limits": {"memory": "1Gi"}}}, True),
         ({"security": {"runAsUser": 5}}, True),
+        ({"security": {"userNamespace": "Auto"}}, True),
         ({"network": {"mode": "Alone"}}, True),
         ({"storage": {"tmpfs": [{"mountPath": "/new", "size": "1Mi"}]}}, True),
         ({"storage": {"tmpfs": [{"mountPath": "/tmp", "size": "99Mi"}]}}, False),

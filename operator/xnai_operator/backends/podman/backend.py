@@ -20,7 +20,7 @@ from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.host.files import write_whole
 from xnai_operator.host.userns import UserNamespace
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
-from xnai_operator.render import names
+from xnai_operator.render import names, userns
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.inference import SIGNAL_FILE
 from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
@@ -48,6 +48,7 @@ class PodmanBackend:
         self._runtime_dir = environment.runtime_dir
         self._signals = Path(environment.runtime_dir) / "signals"
         self._playing = asyncio.Semaphore(PLAYS)
+        self._ranges: dict[str, int] = {}
 
     async def observe(self) -> Observed:
         """See Backend."""
@@ -71,6 +72,7 @@ class PodmanBackend:
             await asyncio.gather(*(self._scratch(volume, pod.uid) for volume in scratch))
             if replaced is not None:
                 await self._remove_directories(lambda name: name == pod.name)
+            pod = await self._placed(pod)
             # Nothing is in the way: what is looked at and what is made go side by side, and all of it ends before
             # anything is cleaned up.
             done = await asyncio.gather(self._prepare(pod), *checks, return_exceptions=True)
@@ -159,6 +161,23 @@ class PodmanBackend:
             }
             await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
 
+    async def _placed(self, pod: RenderedPod) -> RenderedPod:
+        """With its owners as they are where mounts are made; for Auto in a range of ids that no other pod has, nor a
+        volume of one that does not run."""
+        if pod.security.user_namespace != "Auto":
+            return userns.placed(pod)
+        labelled = {"filters": json.dumps({"label": [names.LABEL_IDS]})}
+        pods, volumes = await asyncio.gather(
+            self._transport.call("GET", "/pods/json", params=labelled), self._transport.call("GET", "/volumes/json")
+        )
+        others = [v["Mountpoint"] for v in volumes or [] if not v["Name"].startswith(f"{pod.name}.")]
+        taken = set((await self._userns.call("owners", paths=others))["uids"])
+        taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or []}
+        # From here to the choice nothing is awaited: starts go side by side, and Podman does not list them all yet.
+        taken |= {begin for name, begin in self._ranges.items() if name != pod.name}
+        self._ranges[pod.name] = userns.choose(pod.name, taken)
+        return userns.placed(pod, self._ranges[pod.name])
+
     async def _prepare(self, pod: RenderedPod) -> None:
         if pod.signal is not None:
             _write_signal(Path(pod.signal), 0)
@@ -208,6 +227,7 @@ class PodmanBackend:
         if grace_seconds:
             await self._terminate(f"{name}-{names.CONTAINER}", grace_seconds)
         await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
+        self._ranges.pop(name, None)
 
     async def _terminate(self, container: str, seconds: int) -> None:
         """The stop signal, and time to follow it. Podman's own stop holds a lock meanwhile, on which every listing of
