@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
@@ -72,9 +72,14 @@ class Demand:
         return self.request + self.tmpfs + self.files
 
     @property
+    def wish(self) -> Holding:
+        """What it will have taken when it runs."""
+        return Holding(self.own, self.mapped, self.model_file, self.device)
+
+    @property
     def beside_tmpfs(self) -> Holding:
         """What it will have taken, but for its tmpfs: these change while it runs, and are looked at."""
-        return Holding(self.request + self.files, self.mapped, self.model_file, self.device)
+        return replace(self.wish, own=self.request + self.files)
 
     @property
     def total(self) -> int:
@@ -242,19 +247,21 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
         if item.mapped:
             parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if whole < item.total else ""))
         needs = f"needs {_mib(whole)} ({' + '.join(parts)})"
-        spilled = whole - item.spillable
-        on_disk = (
-            bool(item.spillable) and spilled <= node.left and whole > node.left - _placed(node, order[index + 1 :])
-        )
+        spilled, room = whole - item.spillable, node.left
+        later = order[index + 1 :]
+        if item.placed and item.holding != item.wish:
+            # A change takes nothing from a peer either.
+            room -= _placed(node, item, (other for other in later if other.priority == item.priority))
+        on_disk = bool(item.spillable) and spilled <= room and whole > node.left - _placed(node, item, later)
         takes = spilled if on_disk else whole
         if item.device and item.device in node.devices:
             message = (
                 f"{item.device} is in use by {node.devices[item.device]}, which is more important or was there first"
             )
             verdicts[item.key] = _refused(node, item, Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
-        elif takes > node.left:
+        elif takes > room:
             even = f" even with {_mib(item.spillable)} of its tmpfs on disk" if item.spillable else ""
-            short = f"{_mib(spilled - node.left)} short{even}; lower its request or tmpfs, or stop another service"
+            short = f"{_mib(spilled - room)} short{even}; lower its request or tmpfs, or stop another service"
             verdicts[item.key] = _refused(node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum()}")
         else:
             node.take(item.key, item, takes)
@@ -263,12 +270,12 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
     return verdicts
 
 
-def _placed(node: _Node, less_important: Iterable[Demand]) -> int:
-    """Bytes of those that have a place already."""
-    total, files = 0, set(node.files)
-    for item in less_important:
-        if item.placed:
-            what = item.holding or item
+def _placed(node: _Node, item: Demand, others: Iterable[Demand]) -> int:
+    """Bytes, beside `item`'s, of those that have a place already."""
+    total, files = 0, node.files | {item.model_file}
+    for other in others:
+        if other.placed:
+            what = other.holding or other
             total += what.own + (0 if what.model_file in files else what.mapped)
             files.add(what.model_file)
     return total
