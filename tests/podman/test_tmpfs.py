@@ -1,6 +1,8 @@
 """tmpfs on real Podman: the size, the owner and the flags hold, at the first start and after every other."""
 
+import asyncio
 import subprocess
+import time
 
 import pytest
 
@@ -31,7 +33,10 @@ async def test_every_mount_is_as_wanted_in_the_running_container_after_every_sta
         for command in commands.format(pod.name).split("; "):
             done = subprocess.run(["podman", *command.split()], capture_output=True, text=True, check=False)
             assert (done.returncode, done.stderr) == (0, "")
-        found = (await podman_backend.observe()).pods[pod.name]
+        deadline = time.monotonic() + 20
+        while not (found := (await podman_backend.observe()).pods[pod.name]).running:
+            assert time.monotonic() < deadline, commands
+            await asyncio.sleep(0.1)
         assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == [], commands
     found = await started(podman_backend, rendered("mounts", environment, env=[{"name": "A", "value": "1"}], **wanted))
     assert differences(pod.tmpfs, await podman_backend.mounts(found, pod.tmpfs)) == []
