@@ -236,6 +236,22 @@ async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_r
     podman("volume", "rm", "test.owns.left")
 
 
+async def test_a_pod_keeps_the_ids_of_its_volume_when_those_it_would_have_first_are_free_again(
+    podman_backend: PodmanBackend, environment: Environment
+) -> None:
+    own = {"security": {"userNamespace": "Auto"}}
+    storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
+    first = userns.choose("test.owns", ())
+    same = next(name for name in (f"new{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    await started(podman_backend, rendered(same, environment, **own))
+    before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    await podman_backend.stop(f"test.{same}", 0)
+    again = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    assert before == again
+    await podman_backend.stop("test.owns", 0)
+    podman("volume", "rm", "test.owns.left")
+
+
 async def test_what_it_uses_is_measured_in_ids_of_its_own(
     podman_backend: PodmanBackend, environment: Environment
 ) -> None:

@@ -40,18 +40,23 @@ def annotations(security: Security) -> dict[str, str]:
     return {ANNOTATION: keep if security.user_namespace == "KeepId" else "auto"}
 
 
-def choose(name: str, taken: Collection[int]) -> int:
-    """The begin of the range in which no id is taken; at every start the same unless another has it, for Podman keeps
-    a copy of the image for each. Raises BackendError when none is left."""
+def choose(name: str, taken: Collection[int], own: Collection[int] = ()) -> int:
+    """The begin of the range in which no id is `taken`: the one with ids of the pod's `own` volumes, as what it left
+    there may be copied with its owners; else at every start the same unless another has it, as Podman keeps a copy of
+    the image for each. Raises BackendError when none is left."""
     first = zlib.crc32(name.encode()) % len(RANGES)
-    for begin in (*RANGES[first:], *RANGES[:first]):
-        if not any(begin <= number < begin + SIZE for number in taken):
-            return begin
-    raise BackendError(
-        Reason.START_FAILED,
-        f"all {len(RANGES)} ranges of ids for userNamespace Auto are in use by pods and volumes; delete volumes that "
-        "are not needed, or let a service share (Shared)",
-    )
+    free = [begin for begin in (*RANGES[first:], *RANGES[:first]) if not _any_within(taken, begin)]
+    if not free:
+        raise BackendError(
+            Reason.START_FAILED,
+            f"all {len(RANGES)} ranges of ids for userNamespace Auto are in use by pods and volumes; delete volumes "
+            "that are not needed, or let a service share (Shared)",
+        )
+    return next((begin for begin in free if _any_within(own, begin)), free[0])
+
+
+def _any_within(numbers: Collection[int], begin: int) -> bool:
+    return any(begin <= number < begin + SIZE for number in numbers)
 
 
 def placed(pod: RenderedPod, begin: int = 0) -> RenderedPod:

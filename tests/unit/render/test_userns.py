@@ -63,6 +63,13 @@ def test_a_range_is_the_same_again_and_never_one_with_an_id_that_is_taken() -> N
         userns.choose("default.redis", taken)
 
 
+def test_a_pod_keeps_the_range_of_its_volumes() -> None:
+    first = userns.choose("default.redis", ())
+    second = userns.choose("default.redis", {first})
+    assert userns.choose("default.redis", (), own={0, second + 1001}) == second
+    assert userns.choose("default.redis", {second}, own={0, second + 1001}) == first
+
+
 def test_owners_past_the_room_of_a_range_are_refused(environment: Environment) -> None:
     rendered = pod("Auto", environment)
     (first, *_) = rendered.tmpfs

@@ -170,12 +170,15 @@ class PodmanBackend:
         pods, volumes = await asyncio.gather(
             self._transport.call("GET", "/pods/json", params=labelled), self._transport.call("GET", "/volumes/json")
         )
-        others = [v["Mountpoint"] for v in volumes or [] if not v["Name"].startswith(f"{pod.name}.")]
-        taken = set((await self._userns.call("owners", paths=others))["uids"])
+        paths: dict[bool, list[str]] = {True: [], False: []}
+        for volume in volumes or []:
+            paths[volume["Name"].startswith(f"{pod.name}.")].append(volume["Mountpoint"])
+        own = (await self._userns.call("owners", paths=paths[True]))["uids"]
+        taken = set((await self._userns.call("owners", paths=paths[False]))["uids"])
         taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or []}
         # From here to the choice nothing is awaited: starts go side by side, and Podman does not list them all yet.
         taken |= {begin for name, begin in self._ranges.items() if name != pod.name}
-        self._ranges[pod.name] = userns.choose(pod.name, taken)
+        self._ranges[pod.name] = userns.choose(pod.name, taken, own)
         return userns.placed(pod, self._ranges[pod.name])
 
     async def _prepare(self, pod: RenderedPod) -> None:
