@@ -196,6 +196,7 @@ class Engine:
             log.info("leftover removed", path=path, reason=Reason.LEFTOVER_REMOVED.value)
 
     async def _gather(self) -> Facts:
+        acting = set(self._acting)  # what ends while the runtime is observed was seen half done
         observed = await self._backend.observe()
         lives = {_life(pod): pod for pod in observed.pods.values() if pod.running}
         self._probes = {life: state for life, state in self._probes.items() if life in lives}
@@ -212,7 +213,7 @@ class Engine:
             machine=self._machine,
             probes={life[0]: state for life, state in self._probes.items()},
             mounts={life[0]: found for life, found in self._mounts.items()},
-            busy=frozenset(self._acting),
+            busy=frozenset(acting | set(self._acting)),
             pressure=self._pressure.facts(self._used),
         )
 

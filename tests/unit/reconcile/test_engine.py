@@ -7,6 +7,8 @@ import pytest
 from tests.unit.reconcile.conftest import World
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
+from xnai_operator.plan.observed import Observed
+from xnai_operator.render.pod import RenderedPod
 
 READY = ("True", "ProbeSucceeded")
 TCP = {"readiness": {"tcpSocket": {"port": 1}}}
@@ -191,3 +193,25 @@ async def test_a_pod_is_reached_by_its_clients_that_run(world: World) -> None:
     await world.settle()
     await world.one_pass()
     assert world.backend.reached_by["default.a"] == set()
+
+
+async def test_a_start_that_ends_while_the_runtime_is_observed_is_not_repeated(world: World) -> None:
+    released = asyncio.Event()
+    start, observe = world.backend.start, world.backend.observe
+
+    async def slow_start(pod: RenderedPod) -> None:
+        await released.wait()
+        await start(pod)
+
+    async def stale_observe() -> Observed:
+        seen = await observe()
+        released.set()
+        await world.engine.finished()
+        return seen
+
+    world.backend.start = slow_start
+    world.apply("a")
+    await world.engine.one_pass()
+    world.backend.observe = stale_observe
+    await world.one_pass()
+    assert world.backend.starts == ["default.a"]
