@@ -100,14 +100,18 @@ def runtime_directory(config: Config) -> Finding:
     return _ok("runtime directory", str(base))
 
 
-def cgroups(_: Config) -> Finding:
+def cgroups(_: Config, sys: Path = Path("/sys")) -> Finding:
     """cgroup v2 with the memory controller delegated, else limits are not enforced."""
     why = "without it the kernel enforces no memory or CPU limit of rootless pods; admission still holds the sum"
-    version, controllers = node.controllers(Path("/sys"), os.getuid())
+    version, controllers = node.controllers(sys, os.getuid())
     if version == 1:
         mend = "boot with systemd.unified_cgroup_hierarchy=1"
         return Finding("cgroups", "warning", "version 1", why, mend)
     missing = [name for name in ("memory", "cpu", "pids") if name not in controllers]
+    absent = [name for name in missing if name not in node.kernel_controllers(sys)]
+    if absent:
+        mend = f"boot without cgroup_disable={','.join(absent)}; on a Raspberry Pi, with cgroup_enable=memory"
+        return Finding("cgroups", "warning", f"version 2, a kernel without {', '.join(absent)}", why, mend)
     if missing:
         mend = (
             "sudo mkdir -p /etc/systemd/system/user@.service.d && "

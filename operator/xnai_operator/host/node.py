@@ -36,6 +36,12 @@ def physical_cores(sys: Path, cpus: frozenset[int]) -> int:
     return len(cores)
 
 
+def kernel_controllers(sys: Path) -> tuple[str, ...]:
+    """The controllers of cgroup version 2 that the kernel was booted with."""
+    root = sys / "fs/cgroup/cgroup.controllers"
+    return tuple(root.read_text().split()) if root.exists() else ()
+
+
 def controllers(sys: Path, uid: int) -> tuple[int, tuple[str, ...]]:
     """The version of cgroups, and the controllers that systemd delegated to the user."""
     root = sys / "fs/cgroup"

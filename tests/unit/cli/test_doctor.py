@@ -1,0 +1,31 @@
+"""What `xnai doctor` finds, from copies of the machine's files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xnai_operator.cli import doctor
+from xnai_operator.config import Config
+
+ALL = "cpuset cpu io memory pids"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "delegated", "level", "found", "mend"),
+    [
+        (None, None, "warning", "version 1", "unified_cgroup_hierarchy"),
+        (ALL, ALL, "ok", "version 2, delegated: cpuset, cpu, io, memory, pids", ""),
+        (ALL, "memory pids", "warning", "version 2 without cpu for this user", "Delegate="),
+        ("cpu pids", "cpu pids", "warning", "version 2, a kernel without memory", "cgroup_enable=memory"),
+    ],
+)
+def test_cgroups(kernel: str | None, delegated: str | None, level: str, found: str, mend: str, tmp_path: Path) -> None:
+    uid = os.getuid()
+    own = f"fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
+    for name, text in (("fs/cgroup/cgroup.controllers", kernel), (own, delegated)):
+        if text is not None:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(f"{text}\n")
+    finding = doctor.cgroups(Config.read(), tmp_path)
+    assert (finding.level, finding.found, mend in finding.mend) == (level, found, True)
