@@ -14,7 +14,7 @@ from xnai_operator.plan import backoff, readiness, tmpfs
 from xnai_operator.plan.loading import other_load
 from xnai_operator.plan.model import Action, Facts, Plan, Report
 from xnai_operator.plan.needs import Needs, high_water, needs
-from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.plan.order import ordered
 from xnai_operator.plan.peers import clients
 from xnai_operator.plan.reduce import reduced, without_limits
@@ -351,19 +351,23 @@ def _running(
             action = Action("resize", pod.name, Reason.MOUNT_RESIZED, findings.resize, rendered)
     else:  # not read yet since this process started: what was last stored still holds
         conditions += _stored(service, Type.TMPFS_ENFORCED, Type.TMPFS_FULL)
-    enforced = facts.observed.limits_enforced
-    conditions.append(
-        Condition(
-            Type.LIMITS_ENFORCED,
-            enforced,
-            Reason.LIMITS_APPLIED if enforced else Reason.CGROUP_LIMITS_UNAVAILABLE,
-            "the kernel enforces memory and CPU limits"
-            if enforced
-            else "rootless Podman applies no memory limits here (cgroup v1, or no memory controller delegated); "
-            "admission still holds the sum. `xnai doctor` says how to mend it",
-        )
-    )
+    conditions.append(_limits(facts.observed))
     return _Outcome(ready, Report(tuple(conditions), fields), action, rendered)
+
+
+def _limits(observed: Observed) -> Condition:
+    """Whether the kernel holds the pods to their limits."""
+    if not observed.limits_enforced:
+        message = (
+            "rootless Podman applies no memory limits here (cgroup v1, or no memory controller); "
+            "admission still holds the sum. `xnai doctor` says how to mend it"
+        )
+    elif observed.missing_controllers:
+        message = "memory limits hold, CPU limits do not: there is no cpu controller. `xnai doctor` says how to mend it"
+    else:
+        message = "the kernel enforces memory and CPU limits"
+        return Condition(Type.LIMITS_ENFORCED, True, Reason.LIMITS_APPLIED, message)
+    return Condition(Type.LIMITS_ENFORCED, False, Reason.CGROUP_LIMITS_UNAVAILABLE, message)
 
 
 def _pressed(facts: Facts, pod: ObservedPod) -> list[Condition]:

@@ -366,3 +366,24 @@ def test_limits_that_cannot_be_set_are_not_played(
     given = replace(given, observed=replace(given.observed, missing_controllers=frozenset(missing)))
     container = decide(given, NOW).rendered["default.redis"].document["spec"]["containers"][0]
     assert container.get("resources") == expected
+
+
+@pytest.mark.parametrize(
+    ("enforced", "missing", "expected"),
+    [
+        (True, set(), (True, "memory and CPU limits")),
+        (True, {"cpu"}, (False, "CPU limits do not")),
+        (False, {"memory"}, (False, "no memory limits here")),
+        (False, set(), (False, "no memory limits here")),
+    ],
+)
+def test_limits_that_are_not_enforced_are_told(
+    enforced: bool, missing: set[str], expected: tuple[bool, str], environment: Environment
+) -> None:
+    given = facts(make_service(), environment=environment)
+    observed = replace(given.observed, limits_enforced=enforced, missing_controllers=frozenset(missing))
+    given = replace(given, observed=observed)
+    observed = replace(observed, pods=running(decide(given, NOW), "redis"))
+    report = decide(replace(given, observed=observed), NOW).services["default.redis"]
+    found = next(c for c in report.conditions if c.type is Type.LIMITS_ENFORCED)
+    assert (found.status, expected[1] in found.message) == (expected[0], True)

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.host import node
 from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
@@ -50,6 +53,10 @@ class Observer:
             self._missing = frozenset({"memory", "cpu"} - set(host["cgroupControllers"])) if v2 else frozenset()
             self._runtime = f"podman {info['version']['Version']}"
             self._limits = not host["security"]["rootless"] or "memory" in host["cgroupControllers"]
+            usable = usable_controllers(host, node.controllers(Path("/sys"), os.getuid())[1])
+            # crun fails where one of version 2 is missing; of version 1 rootless Podman has none, and drops the limits.
+            self._missing = frozenset({"memory", "cpu"} - usable) if host["cgroupVersion"] == "v2" else frozenset()
+            self._limits = not host["security"]["rootless"] or "memory" in usable
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
         inspected = await self._inspect(list(mains.values()))
         found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
@@ -76,6 +83,17 @@ class Observer:
         self._inspected = {key: value for key, value in self._inspected.items() if key in keys}
         self._inspected |= {key: value for key, value in zip(new, details, strict=True) if value is not None}
         return {keys[key]["Pod"]: value for key, value in self._inspected.items()}
+
+
+def usable_controllers(host: dict[str, Any], delegated: tuple[str, ...]) -> frozenset[str]:
+    """The cgroup controllers of containers.
+
+    Podman's service names those of its own cgroup (5.4), which of a login are memory and pids only. Where systemd
+    starts them, rootless containers are below user@UID.service, with what is `delegated` there.
+    """
+    if host["security"]["rootless"] and host["cgroupManager"] == "systemd" and delegated:
+        return frozenset(delegated)
+    return frozenset(host["cgroupControllers"])
 
 
 def _seconds(text: str) -> float:
