@@ -255,6 +255,8 @@ def threads(given: Input) -> Violation | None:
 def cpu_set(given: Input) -> Violation | None:
     """The CPUs exist and are no older service's."""
     path, own = "spec.resources.cpuSet", given.service.spec.resources.cpus
+    if not own:
+        return None
     if absent := sorted(own - given.cpus):
         return _wrong(Reason.SPEC_INVALID, f"{path}: this machine has no CPU {absent[0]}; it has {len(given.cpus)}")
     for other in given.services.values():

@@ -243,16 +243,16 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
     order = _in_order(demands)
     for index, item in enumerate(order):
         whole = node.asks(item)
-        parts = [f"{_mib(item.request)} requested", f"{_mib(item.tmpfs)} tmpfs"]
-        if item.mapped:
-            parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if whole < item.total else ""))
-        needs = f"needs {_mib(whole)} ({' + '.join(parts)})"
-        spilled, room = whole - item.spillable, node.left
-        later = order[index + 1 :]
-        if item.placed and item.holding != item.wish:
-            # A change takes nothing from a peer either.
-            room -= _placed(node, item, (other for other in later if other.priority == item.priority))
-        on_disk = bool(item.spillable) and spilled <= room and whole > node.left - _placed(node, item, later)
+        needs = _needs(item, whole)
+        spilled = whole - item.spillable
+        room = beside = node.left
+        if item.holding != item.wish:
+            later = order[index + 1 :]
+            if item.placed:  # a change takes nothing from a peer either
+                room -= _placed(node, item, (other for other in later if other.priority == item.priority))
+            if item.spillable:
+                beside -= _placed(node, item, later)
+        on_disk = bool(item.spillable) and spilled <= room and whole > beside
         takes = spilled if on_disk else whole
         if item.device and item.device in node.devices:
             message = (
@@ -268,6 +268,15 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
             verdicts[item.key] = Verdict(Reason.FITS, f"{needs}{disk}", on_disk)
     return verdicts
+
+
+def _needs(item: Demand, whole: int) -> str:
+    parts = [f"{_mib(item.request)} requested", f"{_mib(item.tmpfs)} tmpfs"]
+    if item.files >= MI:
+        parts.append(f"{_mib(item.files)} config and secrets")
+    if item.mapped:
+        parts.append(f"{_mib(item.mapped)} weights" + (", in memory already" if whole < item.total else ""))
+    return f"needs {_mib(whole)} ({' + '.join(parts)})"
 
 
 def _placed(node: _Node, item: Demand, others: Iterable[Demand]) -> int:
