@@ -221,9 +221,9 @@ class _Node:
         self.files |= {what.model_file} - {""}
         self.devices |= {what.device: key} if what.device else {}
 
-    def sum(self) -> str:
-        """What is taken, one line a service, the largest first."""
-        listed = sorted(self.taken.items(), key=lambda each: (-each[1], each[0]))
+    def sum(self, peers: Mapping[str, int]) -> str:
+        """What is taken, and what peers have, one line a service, the largest first."""
+        listed = sorted({**self.taken, **peers}.items(), key=lambda each: (-each[1], each[0]))
         lines = [f"- {_mib(size)} {key}" for key, size in listed[:LISTED]]
         if rest := listed[LISTED:]:
             lines.append(f"- {_mib(sum(size for _, size in rest))} {len(rest)} others")
@@ -245,13 +245,15 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
         whole = node.asks(item)
         needs = _needs(item, whole)
         spilled = whole - item.spillable
-        room = beside = node.left
+        peers: dict[str, int] = {}
+        beside = node.left
         if item.holding != item.wish:
             later = order[index + 1 :]
             if item.placed:  # a change takes nothing from a peer either
-                room -= _placed(node, item, (other for other in later if other.priority == item.priority))
+                peers = _placed(node, item, (other for other in later if other.priority == item.priority))
             if item.spillable:
-                beside -= _placed(node, item, later)
+                beside -= sum(_placed(node, item, later).values())
+        room = node.left - sum(peers.values())
         on_disk = bool(item.spillable) and spilled <= room and whole > beside
         takes = spilled if on_disk else whole
         if item.device and item.device in node.devices:
@@ -262,7 +264,9 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
         elif takes > room:
             even = f" even with {_mib(item.spillable)} of its tmpfs on disk" if item.spillable else ""
             short = f"{_mib(spilled - room)} short{even}; lower its request or tmpfs, or stop another service"
-            verdicts[item.key] = _refused(node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum()}")
+            verdicts[item.key] = _refused(
+                node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum(peers)}"
+            )
         else:
             node.take(item.key, item, takes)
             disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
@@ -279,15 +283,15 @@ def _needs(item: Demand, whole: int) -> str:
     return f"needs {_mib(whole)} ({' + '.join(parts)})"
 
 
-def _placed(node: _Node, item: Demand, others: Iterable[Demand]) -> int:
+def _placed(node: _Node, item: Demand, others: Iterable[Demand]) -> dict[str, int]:
     """Bytes, beside `item`'s, of those that have a place already."""
-    total, files = 0, node.files | {item.model_file}
+    found, files = {}, node.files | {item.model_file}
     for other in others:
         if other.placed:
             what = other.holding or other
-            total += what.own + (0 if what.model_file in files else what.mapped)
+            found[other.key] = what.own + (0 if what.model_file in files else what.mapped)
             files.add(what.model_file)
-    return total
+    return found
 
 
 def _refused(node: _Node, item: Demand, reason: Reason, message: str) -> Verdict:

@@ -17,6 +17,7 @@ from xnai_operator.memory.sizing import Load, size
 
 GI = 1 << 30
 TMPFS = [TmpfsMount(mount_path="/a", size="10Mi"), TmpfsMount(mount_path="/b", size="20Mi")]
+RUNS = Demand("a", 0, "1", 50, 0, placed=True, holding=Holding(50))
 INFERENCE = {"model": {"file": "m.gguf"}}
 
 
@@ -95,6 +96,12 @@ def test_the_message_has_the_sum() -> None:
     ]
 
 
+def test_the_sum_of_a_change_has_its_peers() -> None:
+    given = [replace(RUNS, request=50 * MI, holding=Holding(5 * MI)), Demand("b", 0, "2", 60 * MI, 0, placed=True)]
+    lines = admit(given, 100 * MI)["a"].message.splitlines()
+    assert (lines[0].startswith("needs 50 MiB"), "10 MiB short" in lines[0], lines[2:]) == (True, True, ["- 60 MiB b"])
+
+
 def test_a_long_sum_names_the_largest() -> None:
     needs = [Demand(f"s{i:02}", 1, "1", i * MI, 0) for i in range(1, 13)]
     lines = admit([*needs, Demand("z", 0, "1", 100 * MI, 0)], 80 * MI)["z"].message.splitlines()
@@ -121,9 +128,6 @@ def test_a_dependency_comes_before_its_dependant(order: str, room: int, admitted
 def test_a_cycle_of_dependencies_comes_to_an_end() -> None:
     given = [Demand("a", 0, "1", 1, 0, after=frozenset({"b"})), Demand("b", 0, "1", 1, 0, after=frozenset({"a"}))]
     assert _admitted(given, 10) == {"a", "b"}
-
-
-RUNS = Demand("a", 0, "1", 50, 0, placed=True, holding=Holding(50))
 
 
 @pytest.mark.parametrize(
