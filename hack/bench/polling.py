@@ -71,7 +71,7 @@ async def main() -> int:
 
     async def mounts() -> None:
         for pod in pods:
-            await backend.mounts(pod, ())
+            await backend.mounts(pod)
 
     looks = (
         ("MemAvailable and PSI of the machine", memory, MEMORY_SECONDS),

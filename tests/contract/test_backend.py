@@ -105,7 +105,7 @@ async def test_the_mounts_are_as_wanted(backend: Backend, environment: Environme
     await backend.start(wanted)
     seen = await found(backend)
     assert seen is not None
-    assert differences(wanted.tmpfs, await backend.mounts(seen, wanted.tmpfs)) == []
+    assert differences(wanted.tmpfs, await backend.mounts(seen)) == []
 
 
 async def test_usage_counts_every_tmpfs(backend: Backend, environment: Environment) -> None:

@@ -63,7 +63,6 @@ class Reason(StrEnum):
     MODEL_REDUCED = "ModelReduced"
     MODEL_RESTORED = "ModelRestored"
     TMPFS_SPILLED = "TmpfsSpilled"
-    TMPFS_RESTORED = "TmpfsRestored"
     EVICTED = "Evicted"
     THRASHING = "Thrashing"
     # What happens to it.
@@ -108,6 +107,10 @@ class Condition:
     message: str
 
 
+LONGEST: Final = 4096
+"""Characters of a message that are stored; the API takes 32768, and people read less."""
+
+
 def _word(status: bool | None) -> str:
     return "Unknown" if status is None else str(status)
 
@@ -127,7 +130,7 @@ def merge(
                 "type": condition.type.value,
                 "status": _word(condition.status),
                 "reason": condition.reason.value,
-                "message": condition.message,
+                "message": condition.message[:LONGEST],
                 "observedGeneration": generation,
                 "lastTransitionTime": old["lastTransitionTime"] if old is not None and same else stamp,
             }

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
-from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
+from xnai_operator.render.pod import RenderedPod
 
 __all__ = ["Backend", "Observed", "ObservedMount", "ObservedPod", "Usage"]
 
@@ -23,8 +23,8 @@ class Backend(Protocol):
     async def stop(self, name: str, grace_seconds: int) -> None:
         """Remove the pod and its tmpfs and file directories. Persistent volumes stay. No error when it is gone."""
 
-    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
-        """The mounts at the wanted paths, read from the running container."""
+    async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
+        """The tmpfs mounts of the running container, read there."""
 
     async def resize(self, pod: RenderedPod) -> None:
         """Give the tmpfs mounts of the running pod the sizes of `pod`, with what is in them."""

@@ -12,7 +12,7 @@ from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
-from xnai_operator.render.pod import RenderedPod, TmpfsDirectory
+from xnai_operator.render.pod import RenderedPod
 
 
 class FakeBackend:
@@ -92,7 +92,7 @@ class FakeBackend:
         self._pods[name] = replace(pod, running=False, pid=0, exit_code=code, finished_at=pod.started_at + seconds)
         await self._changed()
 
-    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
+    async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
         """See Backend."""
         return [
             ObservedMount(
@@ -106,7 +106,6 @@ class FakeBackend:
                 frozenset({"nosuid", "nodev"} | (set() if tmpfs.exec else {"noexec"})),
             )
             for tmpfs in self._rendered[pod.name].tmpfs
-            if tmpfs.mount_path in {each.mount_path for each in wanted}
         ]
 
     async def resize(self, pod: RenderedPod) -> None:
@@ -125,10 +124,7 @@ class FakeBackend:
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
-        rendered = self._rendered[pod.name]
-        on_disk = {v.mount_path: self.used.get(v.mount_path, 0) for v in rendered.volumes if v.instead_of is not None}
-        size = sum(tmpfs.size for tmpfs in rendered.tmpfs)
-        return Usage(self.memory_used.get(pod.name, 0), 0, size, on_disk)
+        return Usage(self.memory_used.get(pod.name, 0), 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""

@@ -65,12 +65,8 @@ async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], no
     backend = setup.backend(config)
     try:
         facts = Facts(desired, await backend.observe(), setup.machine(config), {}, {}, pressure=pressure)
-        rendered = decide(facts, now).rendered
-        mounts = {}  # what is changed of these is changed while the pod runs
-        for pod in facts.observed.pods.values():
-            wanted = rendered.get(f"{pod.namespace}.{pod.service}")
-            if pod.running and wanted is not None and wanted.hash == pod.hash:
-                mounts[pod.name] = tuple(await backend.mounts(pod, wanted.tmpfs))
+        running = [pod for pod in facts.observed.pods.values() if pod.running]
+        mounts = {pod.name: tuple(await backend.mounts(pod)) for pod in running}
     finally:
         await backend.close()
     return decide(replace(facts, mounts=mounts), now), named

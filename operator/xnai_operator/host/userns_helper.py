@@ -68,6 +68,7 @@ def _mountinfo(pid: str) -> list[dict[str, Any]]:
             found.append(
                 {
                     "path": _unescape(fields[4]),
+                    "root": _unescape(fields[3]),
                     "filesystem": kind,
                     "flags": sorted(set(fields[5].split(",")) | ({"ro"} if "ro" in options.split(",") else set())),
                 }
@@ -101,7 +102,9 @@ def mount_tmpfs(*, path: str, size: int, mode: str, uid: int, gid: int, exec: bo
 
 def resize(*, path: str, size: int) -> dict[str, Any]:
     """Give the tmpfs mounted at `path` another size; every mount of it sees that. Below its use the kernel refuses."""
-    flags = next(mount["flags"] for mount in _mountinfo("self") if mount["path"] == path)
+    flags = next((mount["flags"] for mount in _mountinfo("self") if mount["path"] == path), None)
+    if flags is None:
+        raise OSError(f"{path} is no longer mounted in Podman's namespace: its size can be changed at the next start")
     space = os.statvfs(path)
     options = f"size={size},nr_inodes={max(_inodes(size), space.f_files - space.f_ffree)}"
     _mount(path, MS_REMOUNT | MS_NOSUID | MS_NODEV | (MS_NOEXEC if "noexec" in flags else 0), options)
@@ -133,28 +136,24 @@ def prepare(*, tmpfs: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict
     return {}
 
 
-def copy(*, source: str, target: str, mode: str = "") -> dict[str, Any]:
-    """What is in the directory `source`, if there is one, into `target`, with owners and modes. `target` itself keeps
-    its owner and, unless another is given, its mode."""
-    before = os.stat(target)  # noqa: PTH116 - as chown and chmod below
-    if Path(source).is_dir():
-        command = ["cp", "--archive", "--", f"{source}/.", target]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise OSError(done.returncode, f"{source} could not be moved to {target}: {done.stderr.strip()}")
-    os.chown(target, before.st_uid, before.st_gid)
-    os.chmod(target, int(mode, 8) if mode else before.st_mode & 0o7777)  # noqa: PTH101
-    return {}
-
-
-def disk_usage(*, path: str) -> dict[str, Any]:
-    """The bytes that what is below `path` would take in a tmpfs: whole pages."""
-    files = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+def room(*, sources: list[str], target: str) -> dict[str, Any]:
+    """The bytes in the tmpfs at `sources`, a tenth added, and those that are free where `target` is."""
     used = 0
-    for file in files:
-        with contextlib.suppress(OSError):  # gone meanwhile
-            used += -(-file.lstat().st_size // 4096) * 4096
-    return {"used": used}
+    for source in filter(_mounted, sources):
+        space = os.statvfs(source)
+        used += (space.f_blocks - space.f_bfree) * space.f_frsize
+    free = os.statvfs(target)
+    return {"used": used * 11 // 10, "free": free.f_bavail * free.f_frsize}
+
+
+def copy(*, source: str, target: str) -> dict[str, Any]:
+    """What is in the tmpfs at `source` into `target`, with modes; nothing when no tmpfs is there."""
+    if _mounted(source):
+        command = ["cp", "--archive", "--", f"{source}/.", target]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=590)
+        if done.returncode != 0:
+            raise OSError(done.returncode, f"{source} could not be moved to disk: {done.stderr[-300:].strip()}")
+    return {}
 
 
 def remove(*, path: str) -> dict[str, Any]:
@@ -361,7 +360,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
         resize,
         remove,
         copy,
-        disk_usage,
+        room,
         mounts_below,
         owners,
         container_mounts,
@@ -374,8 +373,11 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
+BESIDE = {"probe", "copy"}
+
+
 def main() -> None:
-    """Answer until standard input closes. Mounts follow one another; only probes run in parallel."""
+    """Answer until standard input closes. Mounts follow one another; what may take long runs beside them."""
     lock = threading.Lock()
 
     def answer(request: dict[str, Any]) -> None:
@@ -391,7 +393,7 @@ def main() -> None:
     with ThreadPoolExecutor(16) as pool:
         for line in sys.stdin:
             request = json.loads(line)
-            if request["op"] == "probe":
+            if request["op"] in BESIDE:
                 pool.submit(answer, request)
             else:
                 answer(request)

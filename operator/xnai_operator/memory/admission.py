@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
+from enum import Enum
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
@@ -10,6 +11,7 @@ from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.memory.model import ModelHeader
 from xnai_operator.memory.sizing import Load, size
+from xnai_operator.tmpfs.mounts import size_of
 
 MI = 1 << 20
 VULKAN = "/dev/dri/renderD128"
@@ -22,15 +24,24 @@ LISTED = 8
 """Lines of a sum that name one service each; the rest is one line."""
 
 
+class Source(Enum):
+    """Where it is known from how much memory a service's processes need."""
+
+    DECLARED = "declared, or read in the header of its model"
+    LIMIT = "its limit"
+    USE = "the most it ever used"
+
+
 @dataclass(frozen=True)
 class Holding:
     """What a running pod has taken: `own` bytes that nobody shares with it, the weights it maps from `model_file`, the
-    GPU. It differs from what its service needs when that was changed."""
+    GPU. It differs from what its service needs when that was changed. `within`: its tmpfs are in `own`."""
 
     own: int
     mapped: int = 0
     model_file: str = ""
     device: str = ""
+    within: bool = False
 
     def to_text(self) -> str:
         """As it stands in a label of the pod."""
@@ -39,8 +50,8 @@ class Holding:
     @classmethod
     def from_text(cls, text: str) -> "Holding":
         """What `to_text` gave. Raises ValueError or TypeError when it is something else."""
-        own, mapped, model_file, device = json.loads(text)
-        return cls(int(own), int(mapped), str(model_file), str(device))
+        own, mapped, model_file, device, within = json.loads(text)
+        return cls(int(own), int(mapped), str(model_file), str(device), bool(within))
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Demand:
     weights it maps from `model_file`, which are in memory once however many services map them,
     `spillable` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty.
     `placed`: it runs, or is about to be started again, and no peer takes its place. `holding`: of one that runs.
-    `after`: keys of services it depends on."""
+    `source`: where the request is from. `after`: keys of services it depends on."""
 
     key: str
     priority: int
@@ -64,6 +75,7 @@ class Demand:
     spillable: int = 0
     device: str = ""
     holding: Holding | None = None
+    source: Source = Source.DECLARED
     after: frozenset[str] = frozenset()
 
     @property
@@ -78,8 +90,10 @@ class Demand:
 
     @property
     def beside_tmpfs(self) -> Holding:
-        """What it will have taken, but for its tmpfs: these change while it runs, and are looked at."""
-        return replace(self.wish, own=self.request + self.files)
+        """What it will have taken, but for its tmpfs: these change while it runs, and are looked at. Where the limit
+        says what it needs, they are a part of that."""
+        within = self.source is Source.LIMIT
+        return replace(self.wish, own=self.own if within else self.request + self.files, within=within)
 
     @property
     def total(self) -> int:
@@ -131,17 +145,17 @@ def demand(
     """The declared request; else, for a model, what its header says; else the limit less the tmpfs it must hold; else
     the most its processes ever used (`history`), at least a default."""
     resources, inference = service.spec.resources, service.spec.inference
-    sizes = sum(to_bytes(mount.size) for mount in tmpfs)
-    mapped, file = 0, ""
+    sizes = sum(size_of(mount) for mount in tmpfs)
+    mapped, file, source = 0, "", Source.DECLARED
     if resources.requests.memory is not None:
         request = to_bytes(resources.requests.memory)
     elif model is not None and inference is not None:
         needed = size(model, load(service))
         request, mapped, file = needed.anonymous, needed.mapped, inference.model.file
     elif resources.limits.memory is not None:
-        request = max(to_bytes(resources.limits.memory) - sizes, 0)
+        request, source = max(to_bytes(resources.limits.memory) - sizes, 0), Source.LIMIT
     else:
-        request = max(DEFAULT_REQUEST, history)
+        request, source = max(DEFAULT_REQUEST, history), Source.USE
     return Demand(
         service.key,
         service.spec.priority,
@@ -151,6 +165,7 @@ def demand(
         mapped=mapped,
         model_file=file,
         device=VULKAN if inference is not None and inference.device == "vulkan" else "",
+        source=source,
         after=frozenset(f"{service.namespace}.{name}" for name in service.spec.depends_on),
     )
 
@@ -263,7 +278,8 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             verdicts[item.key] = _refused(node, item, Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
         elif takes > room:
             even = f" even with {_mib(item.spillable)} of its tmpfs on disk" if item.spillable else ""
-            short = f"{_mib(spilled - room)} short{even}; lower its request or tmpfs, or stop another service"
+            mend = "set its request" if item.source is Source.USE else "lower its request or tmpfs"
+            short = f"{_mib(spilled - room)} short{even}; {mend}, or stop another service"
             verdicts[item.key] = _refused(
                 node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum(peers)}"
             )
@@ -275,7 +291,8 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
 
 
 def _needs(item: Demand, whole: int) -> str:
-    parts = [f"{_mib(item.request)} requested", f"{_mib(item.tmpfs)} tmpfs"]
+    request = "used at most" if item.source is Source.USE else "requested"
+    parts = [f"{_mib(item.request)} {request}", f"{_mib(item.tmpfs)} tmpfs"]
     if item.files >= MI:
         parts.append(f"{_mib(item.files)} config and secrets")
     if item.mapped:

@@ -71,7 +71,8 @@ class Metrics:
         self._passes.inc()
         for gauge in (self._runtime, self._ready, self._request, self._restarts):
             gauge.clear()
-        self._runtime.labels(*runtime.split(" ", 1)).set(1)
+        kind, _, version = runtime.partition(" ")
+        self._runtime.labels(kind, version).set(1)
         for key, report in plan.services.items():
             labels = key.split(".", 1)
             self._ready.labels(*labels).set(any(c.type.value == "Ready" and c.status for c in report.conditions))

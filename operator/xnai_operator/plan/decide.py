@@ -25,6 +25,7 @@ from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.fallback import may_be_on_disk
 from xnai_operator.tmpfs.mounts import merged, selects
 
+_OF_THE_POD: Final = (Type.HEALTHY, Type.TMPFS_ENFORCED, Type.TMPFS_FULL, Type.LIMITS_ENFORCED, Type.MEMORY_PRESSURE)
 HELD: Final = "the machine is short of memory: starts when it no longer is (`xnai status` shows the step)"
 
 
@@ -43,9 +44,11 @@ def decide(facts: Facts, now: float) -> Plan:
     """One pass. `now` in seconds since the epoch."""
     services = facts.desired.services
     mounts, conflicts = _merged_mounts(facts)
-    wanted = needs(facts, mounts, now)
+    faults = {key: fault for key in mounts if (fault := _fault(facts, services[key], mounts[key])) is not None}
+    wanted = needs(facts, mounts, faults)
     verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
-    measure = relief(facts, wanted.demands, wanted.spillable, now)
+    able = {key for key, verdict in verdicts.items() if verdict.admitted and key not in faults}
+    measure = relief(facts, wanted.demands, wanted.spillable, able, now)
     stops = {key: _stopped(facts, service, verdicts.get(key), measure) for key, service in services.items()}
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
@@ -61,15 +64,14 @@ def decide(facts: Facts, now: float) -> Plan:
         if service.key in wanted.exceeded:
             outcomes[service.key] = _violated(facts, service, wanted.exceeded[service.key])
             continue
-        given = _input(facts, service, mounts[service.key])
-        fault = preflight.first_violation(given)
-        if fault is not None:
-            outcomes[service.key] = _violated(facts, service, fault)
+        if service.key in faults:
+            outcomes[service.key] = _violated(facts, service, faults[service.key])
             continue
         outcome = _service(
             facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now, measure
         )
-        outcomes[service.key] = _warned(outcome, preflight.tight_limit(given))
+        tight = preflight.tight_limit(_input(facts, service, mounts[service.key]))
+        outcomes[service.key] = _warned(outcome, tight)
     reports: dict[str, Report] = {
         key: outcome.report for key, outcome in outcomes.items() if outcome.report is not None
     }
@@ -96,6 +98,10 @@ def decide(facts: Facts, now: float) -> Plan:
         steps=measure.steps,
         clients=clients(services),
     )
+
+
+def _fault(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> preflight.Violation | None:
+    return preflight.first_violation(_input(facts, service, mounts))
 
 
 def _merged_mounts(facts: Facts) -> tuple[dict[str, list[TmpfsMount]], dict[str, SpecError]]:
@@ -155,13 +161,17 @@ def _warned(outcome: _Outcome, tight: str | None) -> _Outcome:
 
 def _violated(facts: Facts, service: XnaiService, fault: preflight.Violation) -> _Outcome:
     outcome = (_refused if fault.permanent else _waiting)(fault.reason, fault.message)
-    return _serving(facts, outcome, facts.observed.pods.get(names.pod(service.namespace, service.name)))
+    return _serving(facts, service, outcome, facts.observed.pods.get(names.pod(service.namespace, service.name)))
 
 
-def _serving(facts: Facts, outcome: _Outcome, pod: ObservedPod | None) -> _Outcome:
-    """What runs goes on serving those who depend on it; the resource says why the change is not made."""
-    ready = pod is not None and pod.running and facts.probes.get(pod.name, readiness.ProbeState()).ready
-    return replace(outcome, ready=ready)
+def _serving(facts: Facts, service: XnaiService, outcome: _Outcome, pod: ObservedPod | None) -> _Outcome:
+    """What runs goes on serving those who depend on it, and is as it was; the resource says why the change is not
+    made."""
+    if pod is None or not pod.running or outcome.report is None:
+        return outcome
+    ready = facts.probes.get(pod.name, readiness.ProbeState()).ready
+    conditions = (*outcome.report.conditions, *_stored(service, *_OF_THE_POD))
+    return replace(outcome, ready=ready, report=replace(outcome.report, conditions=conditions))
 
 
 def _service(
@@ -189,7 +199,7 @@ def _service(
         message = "spec.suspend is true: nothing is started"
         conditions: tuple[Condition, ...] = (Condition(Type.READY, False, Reason.SUSPENDED, message),)
         return _Outcome(False, Report(conditions, fields), rendered=rendered)
-    fields["memoryRequestBytes"] = need.total
+    fields["memoryRequestBytes"] = need.total - (need.spillable if verdict.on_disk else 0)
     admitted = Condition(
         Type.ADMITTED,
         verdict.admitted,
@@ -210,7 +220,7 @@ def _service(
     if verdict.stays:
         message = f"{verdict.sentence}; what runs goes on as it was"
         outcome = replace(_waiting(verdict.reason, message, admitted, **fields), rendered=rendered)
-        return _serving(facts, outcome, pod)
+        return _serving(facts, service, outcome, pod)
     if measure.held and (pod is None or (measure.closed and not pod.running)):
         short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
         return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
@@ -229,7 +239,7 @@ def _service(
         waiting = _waiting(Reason.MODEL_LOADING, message, admitted, **fields)
         return replace(waiting, rendered=rendered, wake_at=loading.until)
     started = _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
-    return _measured(started, rendered, pod, small=small, spilled=service.key in measure.on_disk)
+    return _measured(started, pod, small=small, spilled=service.key in measure.on_disk)
 
 
 def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measure: Relief) -> _Outcome | None:
@@ -245,7 +255,7 @@ def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measur
         return None
     else:
         grace, reason = _grace(service), Reason.PREEMPTED
-        message = f"stopped for more important services: {verdict.sentence}"
+        message = f"stopped, for its memory goes to what comes before it: {verdict.sentence}"
         admitted = Condition(Type.ADMITTED, False, verdict.reason, verdict.message)
     relieves = reason is Reason.EVICTED
     stop = Action("stop", pod.name, reason, message, grace_seconds=grace, relief=relieves)
@@ -269,14 +279,14 @@ def _start(
     """Nothing stands in the way of a start but back-off after an exit or a failed start."""
     restarts = int(fields["restarts"])
     retry_at = float(service.status.get("retryAtSeconds", 0))
+    if service.status.get("observedGeneration") != service.generation:
+        restarts, retry_at = 0, 0.0  # what was edited is tried at once
     if pod is None or pod.uid != service.uid:
         reason, message = Reason.POD_MISSING, f"there is no pod; starts {rendered.name}"
     elif pod.hash != rendered.hash:
         reason, message = Reason.SPEC_CHANGED, "what was rendered differs from what runs"
-        restarts, retry_at = 0, 0.0
     elif rebuilt:
         reason, message = Reason.IMAGE_CHANGED, f"{service.spec.image} is another image than the one that runs"
-        restarts, retry_at = 0, 0.0
     else:
         why = "was killed for want of memory" if pod.oom_killed else f"exited with {pod.exit_code}"
         reason, message = Reason.CONTAINER_EXITED, f"the container {why}"
@@ -292,9 +302,7 @@ def _start(
     return replace(starting, action=action, rendered=rendered)
 
 
-def _measured(
-    outcome: _Outcome, rendered: RenderedPod, pod: ObservedPod | None, *, small: bool, spilled: bool
-) -> _Outcome:
+def _measured(outcome: _Outcome, pod: ObservedPod | None, *, small: bool, spilled: bool) -> _Outcome:
     """A restart for the memory of the machine says so."""
     if outcome.action is None or pod is None or outcome.action.reason is not Reason.SPEC_CHANGED:
         return outcome
@@ -302,8 +310,6 @@ def _measured(
         why = Reason.TMPFS_SPILLED, "its tmpfs go to disk: the memory of the machine is short"
     elif small and not pod.reduced:
         why = Reason.MODEL_REDUCED, "its model is loaded smaller: the memory of the machine is short"
-    elif pod.on_disk and not any(volume.instead_of for volume in rendered.volumes):
-        why = Reason.TMPFS_RESTORED, "its tmpfs are in memory again, with what is in them: there is room"
     elif pod.reduced and not small:
         why = Reason.MODEL_RESTORED, "its model is loaded as declared: the memory of the machine suffices again"
     else:

@@ -50,14 +50,12 @@ class Machine:
 @dataclass(frozen=True)
 class Pressure:
     """The ladder, and what its measures need to know of running pods, by name: those `idle`, those that are
-    `thrashing` in their own limit, the memory the processes of each use, and what each holds on disk instead of in a
-    tmpfs, by mount path; in bytes."""
+    `thrashing` in their own limit, and the memory the processes of each use, in bytes."""
 
     ladder: Ladder = field(default_factory=Ladder)
     idle: frozenset[str] = frozenset()
     thrashing: frozenset[str] = frozenset()
     used: Mapping[str, int] = field(default_factory=dict)
-    on_disk: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,23 @@
 """What the services need of the node's memory, and which of their tmpfs mounts are on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from xnai_operator.api.conditions import Reason
-from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
-from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, Holding, demand, effective_priorities
+from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, Holding, Source, demand, effective_priorities
 from xnai_operator.memory.model import ModelHeader
-from xnai_operator.memory.pressure import CALM_SECONDS, Step
 from xnai_operator.plan.model import Facts
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
-from xnai_operator.render.podman import PAGE
 from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
+from xnai_operator.tmpfs.mounts import PAGE, size_of
 
 HELD: Final = 1 << 31
 """A priority above every one a resource can have."""
-
-RETURN_SHARE: Final = 0.8
-"""Of a tmpfs: what was on disk must fill no more of it, for every file takes whole pages there."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,9 @@ def high_water(service: XnaiService, used: int) -> int:
     return used if used * 20 > stored * 21 else stored
 
 
-def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], now: float) -> Needs:
-    """What counts: services that run, and those that are to run."""
+def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], faults: Collection[str]) -> Needs:
+    """What counts: services that run, and those that are to run, without `faults`: nobody makes way for what cannot
+    start."""
     policies = facts.desired.policies
     priorities = effective_priorities(facts.desired.services)
     budgets = Budgets(facts.machine.memory)
@@ -58,12 +54,11 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], now: float) -> N
         name = names.pod(service.namespace, service.name)
         pod = facts.observed.pods.get(name)
         running = pod is not None and pod.running
-        if service.spec.suspend and not running:
+        if (service.spec.suspend or key in faults) and not running:
             continue
         may = may_be_on_disk(service, merged_mounts, policies)
         spillables[key] = may
-        on_disk_now = pod is not None and pod.running and pod.on_disk
-        stays = may if on_disk_now and not _may_return(facts, pod, merged_mounts, now) else frozenset[str]()
+        stays = may if pod is not None and pod.running and pod.on_disk else frozenset[str]()
         short = budgets.exceeded(service, merged_mounts, policies, stays)
         if short is not None:
             policy, message = short
@@ -84,22 +79,11 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], now: float) -> N
             priority=HELD if service.spec.suspend else priorities[key],
             placed=pod is not None or name in facts.busy,
             files=_files(facts, service),
-            spillable=sum(to_bytes(mount.size) for mount in in_memory if mount.mount_path in may),
+            spillable=sum(size_of(mount) for mount in in_memory if mount.mount_path in may),
         )
         if pod is not None and pod.running:
             demands[key] = replace(demands[key], holding=_holding(facts, pod, demands[key]))
     return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
-
-
-def _may_return(facts: Facts, pod: ObservedPod | None, mounts: list[TmpfsMount], now: float) -> bool:
-    """Whether what a pod has on disk may go back to memory, if there is room: it is moved by a restart, so only when
-    nobody is waiting for an answer, when it will fit, and not as soon as there is room for a moment."""
-    if pod is None or pod.name not in facts.pressure.idle or pod.name not in facts.pressure.on_disk:
-        return False
-    if facts.pressure.ladder.step is not Step.NORMAL or now - pod.started_at < CALM_SECONDS:
-        return False
-    held = facts.pressure.on_disk[pod.name]
-    return all(held.get(mount.mount_path, 0) <= RETURN_SHARE * to_bytes(mount.size) for mount in mounts)
 
 
 def _files(facts: Facts, service: XnaiService) -> int:
@@ -116,9 +100,14 @@ def _files(facts: Facts, service: XnaiService) -> int:
 
 def _holding(facts: Facts, pod: ObservedPod, wanted: Demand) -> Holding | None:
     """What a running pod has taken, whatever its service asks for by now; its tmpfs as they are."""
+    if pod.holding is None:
+        return None
     found = facts.mounts.get(pod.name)
     tmpfs = wanted.tmpfs if found is None else sum(mount.size for mount in found)
-    return replace(pod.holding, own=pod.holding.own + tmpfs) if pod.holding is not None else None
+    own = pod.holding.own + (0 if pod.holding.within else tmpfs)
+    if wanted.source is Source.USE:  # it may have come to use more than it was admitted with
+        own = max(own, wanted.request + wanted.files + tmpfs)
+    return replace(pod.holding, own=own, within=False)
 
 
 def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:

@@ -1,6 +1,5 @@
 """The runtime as it was found: pods, images, volumes, mounts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xnai_operator.memory.admission import Holding
@@ -26,12 +25,11 @@ class ObservedMount:
 @dataclass(frozen=True)
 class Usage:
     """What a running pod uses, in bytes. `memory`: the proportional set size of its processes; `tmpfs_used` and
-    `tmpfs_size`: the sums over its tmpfs mounts; `on_disk`: by mount path, what is on disk instead of in a tmpfs."""
+    `tmpfs_size`: the sums over its tmpfs mounts."""
 
     memory: int
     tmpfs_used: int
     tmpfs_size: int
-    on_disk: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is done for the memory of the machine: which service, one at a time, by the step of the pressure ladder."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,8 +50,15 @@ class _Running:
     """Effective priority, own priority, less what it uses above its request, key: the first to go sorts first."""
 
 
-def relief(facts: Facts, demands: Mapping[str, Demand], spillable: Mapping[str, frozenset[str]], now: float) -> Relief:
-    """One measure at most, and only when the last had its time to show. `spillable`: tmpfs paths that may be on disk.
+def relief(
+    facts: Facts,
+    demands: Mapping[str, Demand],
+    spillable: Mapping[str, frozenset[str]],
+    able: Collection[str],
+    now: float,
+) -> Relief:
+    """One measure at most, and only when the last had its time to show. `spillable`: tmpfs paths that may be on disk;
+    `able`: services that can be started again.
 
     A measure is for those who are more important: the most important of what runs is never stopped.
     """
@@ -64,14 +71,15 @@ def relief(facts: Facts, demands: Mapping[str, Demand], spillable: Mapping[str, 
     # Calm is a matter of readings, and these ask for a pass; at the foot of the ladder only time passes.
     waits = not may and not ladder.calm_since and (ladder.step is not Step.NORMAL or bool(small))
     later = next_measure_at(ladder) if waits else None
+    idle = [r for r in running if r.key in able and r.pod.name in facts.pressure.idle]
     if ladder.step is Step.NORMAL:
-        back = [r.key for r in reversed(running) if r.pod.reduced and r.pod.name in facts.pressure.idle]
+        back = [r.key for r in reversed(idle) if r.pod.reduced]
         return Relief(reduced=small - set(back[:1] if may else ()), wake_at=later)
     if ladder.step is Step.HOLD:
         return Relief(ladder.step, small)
     if ladder.step >= Step.EVICT:
         return _evict(facts, running, small, now, may=may)
-    idle = [r for r in running if r.pod.name in facts.pressure.idle and r.key not in small | _waiting(facts)]
+    idle = [r for r in idle if r.key not in small | _waiting(facts)]
     shrink = [r.key for r in idle if reduced(r.service) is not r.service]
     if shrink:
         return Relief(ladder.step, small | set(shrink[:1] if may else ()), wake_at=later)

@@ -35,6 +35,8 @@ def look(
     """Sizes that can be changed are; a mount is never made smaller than what is in it, nor larger than there is memory
     for (`may_grow`)."""
     on_disk, policies = sorted(on_disk), tuple(policies)
+    paths = {w.mount_path for w in wanted}
+    found = tuple(mount for mount in found if mount.mount_path in paths)
     have = {mount.mount_path: mount for mount in found}
     other = [w for w in wanted if w.mount_path in have and have[w.mount_path].size != w.size]
     blocked = [w for w in other if have[w.mount_path].used > w.size]
@@ -62,8 +64,10 @@ def look(
     # One that is in the way holds back the others: the pod gets all of its sizes or none.
     changes = [f"{w.mount_path} {have[w.mount_path].size} -> {w.size}" for w in other]
     resize = "" if blocked or denied else ", ".join(changes)
+    if resize:
+        reason, faults = Reason.MOUNT_RESIZED, [*faults, f"is being resized: {resize}"]
     said = "; ".join(faults) or f"{len(wanted)} tmpfs mounts are as wanted in the running container"
-    conditions = [Condition(Type.TMPFS_ENFORCED, not (faults or resize), reason, said)]
+    conditions = [Condition(Type.TMPFS_ENFORCED, not faults, reason, said)]
     conditions += _filling(service, found, policies)
     return Findings(tuple(conditions), resize, _status(service, wanted, have, on_disk, policies))
 
@@ -82,11 +86,16 @@ def _filling(
         full |= fill >= pressure.full_percent
         if fill >= pressure.alert_percent:
             told.append(
-                f"{mount.mount_path}: {mount.used} of {mount.size} bytes, "
-                f"{mount.inodes_used} of {mount.inodes} inodes in use"
+                f"{mount.mount_path}: {_coarse(mount.used, mount.size)} of {mount.size} bytes, "
+                f"{_coarse(mount.inodes_used, mount.inodes)} of {mount.inodes} inodes in use"
             )
     reason = Reason.TMPFS_FULL if full else Reason.TMPFS_FILLING
     return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(told))] if told else []
+
+
+def _coarse(used: int, whole: int) -> int:
+    """Up to the next twentieth: a status is not written for every byte."""
+    return -(-used * 20 // max(whole, 1)) * whole // 20
 
 
 def _status(

@@ -15,7 +15,7 @@ import structlog
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod, Usage
+from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
 from xnai_operator.memory.pressure import Step
@@ -72,7 +72,7 @@ class Engine:
         self._machine = machine
         self._pressure = pressure
         self._metrics = metrics
-        self._used: dict[str, Usage] = {}
+        self._used: dict[str, int] = {}
         self._used_at = 0.0
         self._told: dict[Life, Step] = {}
         self._restricted: dict[Life, frozenset[Life]] = {}
@@ -201,11 +201,10 @@ class Engine:
         lives = {_life(pod): pod for pod in observed.pods.values() if pod.running}
         self._probes = {life: state for life, state in self._probes.items() if life in lives}
         self._mounts = {life: found for life, found in self._mounts.items() if life in lives}
-        rendered = self._plan.rendered if self._plan is not None else {}
         for life, pod in lives.items():
-            wanted = rendered.get(f"{pod.namespace}.{pod.service}")
-            if life not in self._mounts and wanted is not None and wanted.hash == pod.hash:
-                self._mounts[life] = tuple(await self._backend.mounts(pod, wanted.tmpfs))
+            if life not in self._mounts:
+                with contextlib.suppress(BackendError):  # it ended a moment ago
+                    self._mounts[life] = tuple(await self._backend.mounts(pod))
         models = await asyncio.to_thread(self._models.read)
         return Facts(
             desired=self.store.desired(models),
@@ -222,23 +221,26 @@ class Engine:
         stop one."""
         if self._clock() - self._used_at < USED_SECONDS and self._pressure.ladder.step < Step.EVICT:
             return
-        self._used_at = self._clock()
-        used: dict[str, Usage] = {}
+        self._used_at, used = self._clock(), {}
         for pod in [pod for pod in self._pods.values() if pod.running]:
             with contextlib.suppress(BackendError):  # it ended a moment ago
-                used[pod.name] = await self._backend.usage(pod)
+                used[pod.name] = (await self._backend.usage(pod)).memory
         self._used = used
 
     async def _act(self, action: Action, reported: asyncio.Task[None]) -> None:
+        done = False
         try:
-            await self._carry_out(action, reported)
+            done = await self._carry_out(action, reported)
         except Exception:
             log.exception("action failed", action=action.kind, pod=action.name)
         finally:
             del self._acting[action.name]
-            self.mark_dirty()
+            # What failed is tried again, but for a start, whose delay is stored, not before the next look at the node.
+            if done or action.kind == "start":
+                self.mark_dirty()
 
-    async def _carry_out(self, action: Action, reported: asyncio.Task[None]) -> None:
+    async def _carry_out(self, action: Action, reported: asyncio.Task[None]) -> bool:
+        """Whether it was done."""
         log.info(action.kind, pod=action.name, reason=action.reason.value, message=action.message)
         failure: BackendError | None = None
         try:
@@ -261,16 +263,14 @@ class Engine:
         await reported  # what came of it is written over what was planned
         namespace, name = action.name.split(".", 1)
         body = self.store.get("XnaiService", namespace, name)
-        if body is None:
-            return
+        if body is None or (action.kind != "start" and failure is not None):
+            return failure is None
         now = self._clock()
-        if action.kind != "start" and failure is not None:
-            return  # tried again at the next pass
         if failure is None:
             verb = action.kind.capitalize()
-            warning = action.relief and action.reason not in {Reason.MODEL_RESTORED, Reason.TMPFS_RESTORED}
+            warning = action.relief and action.reason is not Reason.MODEL_RESTORED
             await self._record(event_for(body, action.reason.value, action.message, verb, now, warning=warning))
-            return
+            return True
         await self._record(event_for(body, failure.reason.value, failure.message, "Start", now, warning=True))
         restarts = int((body.get("status") or {}).get("restarts", 0)) + 1
         retry_at = int(now + backoff.delay(restarts) + 1)
@@ -279,6 +279,7 @@ class Engine:
         await self._write(
             "XnaiService", body, Report((ready, progress), {"restarts": restarts, "retryAtSeconds": retry_at})
         )
+        return False
 
     async def _record(self, event: dict[str, Any]) -> None:
         try:
@@ -366,11 +367,10 @@ class Engine:
     async def read_mounts(self) -> None:
         """Read how full the mounts are; ask for a pass when it is something to act on or to tell."""
         for pod in list(self._pods.values()):
-            wanted = self._plan.rendered.get(f"{pod.namespace}.{pod.service}") if self._plan is not None else None
-            if not pod.running or wanted is None or wanted.hash != pod.hash:
+            if not pod.running:
                 continue
             before = self._mounts.get(_life(pod), ())
-            found = tuple(await self._backend.mounts(pod, wanted.tmpfs))
+            found = tuple(await self._backend.mounts(pod))
             self._mounts[_life(pod)] = found
             if [_step(mount) for mount in found] != [_step(mount) for mount in before]:
                 self.mark_dirty()

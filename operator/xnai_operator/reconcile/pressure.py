@@ -11,7 +11,7 @@ import structlog
 from xnai_operator.host.files import write_whole
 from xnai_operator.memory.pressure import Ladder, Reading, Step, after
 from xnai_operator.plan.model import Pressure
-from xnai_operator.plan.observed import ObservedPod, Usage
+from xnai_operator.plan.observed import ObservedPod
 
 log = structlog.get_logger()
 
@@ -98,11 +98,9 @@ class PressureWatch:
         """A measure was taken: the next one waits."""
         self._keep(replace(self.ladder, acted_at=self._clock()))
 
-    def facts(self, usage: Mapping[str, Usage]) -> Pressure:
-        """For a pass; `usage` by pod name."""
-        used = {name: each.memory for name, each in usage.items()}
-        on_disk = {name: each.on_disk for name, each in usage.items() if each.on_disk}
-        return Pressure(self.ladder, self._idle, self.thrashing, used, on_disk)
+    def facts(self, used: dict[str, int]) -> Pressure:
+        """For a pass; `used` as in Pressure."""
+        return Pressure(self.ladder, self._idle, self.thrashing, used)
 
     def memory_events(self, pod: ObservedPod) -> Mapping[str, int]:
         """How often the pod met its limits."""

@@ -4,6 +4,7 @@ A dot can stand in no part, so no two can collide (joined by hyphens `a-b`+`c` a
 names hold no hyphen, because Podman calls a container `<pod>-<container>`.
 """
 
+import hashlib
 from typing import Final
 
 CONTAINER: Final = "main"
@@ -13,7 +14,6 @@ LABEL_UID: Final = "xnai.dev/owner-uid"
 LABEL_SERVICE: Final = "xnai.dev/service"
 LABEL_NAMESPACE: Final = "xnai.dev/namespace"
 LABEL_FALLBACK: Final = "xnai.dev/tmpfs-on-disk"
-LABEL_PATH: Final = "xnai.dev/mount-path"
 LABEL_REDUCED: Final = "xnai.dev/model-reduced"
 LABEL_HOLDING: Final = "xnai.dev/memory"
 LABEL_IDS: Final = "xnai.dev/first-id"
@@ -35,6 +35,12 @@ def container(namespace: str, service: str) -> str:
 def volume(namespace: str, service: str, name: str) -> str:
     """A persistent volume."""
     return f"{namespace}.{service}.{name}"
+
+
+def scratch(namespace: str, service: str, mount_path: str) -> str:
+    """A volume in the place of a tmpfs; with one dot more than a persistent one, which it must never be."""
+    digest = hashlib.sha256(mount_path.encode()).hexdigest()[:12]
+    return f"{volume(namespace, service, 'tmpfs')}.{digest}"
 
 
 def network(namespace: str) -> str:

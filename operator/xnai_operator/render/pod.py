@@ -18,8 +18,6 @@ class TmpfsDirectory:
     uid: int
     gid: int
     exec: bool
-    volume: str
-    """The name of the volume that stands in its place when it is on disk."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,12 @@ class FileDirectory:
 @dataclass(frozen=True)
 class PersistentVolume:
     """A named volume. `owned`: this service's own, made when missing; else another's, which must exist. `instead_of`:
-    the tmpfs directory it stands for, at `mount_path` with `mode`; then it is as empty at a start as that would be,
-    unless it takes over what the directory holds for the pod that is replaced."""
+    the tmpfs directory it stands for; then it is as empty at a start as that would be, unless it takes over what the
+    directory holds for the pod that is replaced."""
 
     name: str
     owned: bool
     instead_of: str | None = None
-    mount_path: str = ""
-    mode: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import FileSource, InitContainer, TmpfsMount
 from xnai_operator.memory.admission import Holding
 from xnai_operator.render import inference, names, security, userns
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
+from xnai_operator.tmpfs.mounts import size_of
 
 MTU: Final = 1500
-PAGE: Final = 4096
-"""The kernel rounds the size of a tmpfs up to it."""
 FileContents = Mapping[tuple[str, str], Mapping[str, bytes]]
 """(kind, name) -> key -> bytes, of the namespace; kind is `ConfigMap` or `Secret`."""
 
@@ -63,18 +61,21 @@ def _thing(path: str) -> str:
     return path.strip("/").replace("~", "~0").replace("/", "~1")
 
 
+def _source(service: XnaiService, mount_path: str, environment: Environment) -> str:
+    """Where the tmpfs for `mount_path` is on the host."""
+    return f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, _thing(mount_path))}"
+
+
 def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
     own = service.spec.security
-    thing = _thing(mount.mount_path)
     return TmpfsDirectory(
-        source=f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, thing)}",
+        source=_source(service, mount.mount_path, environment),
         mount_path=mount.mount_path,
-        size=-(-to_bytes(mount.size) // PAGE) * PAGE,
+        size=size_of(mount),
         mode=mount.mode,
         uid=own.run_as_user if mount.owner is None else mount.owner,
         gid=own.run_as_group if mount.group is None else mount.group,
         exec=mount.exec,
-        volume=names.volume(service.namespace, service.name, f"tmpfs-{thing}".replace("~", "_")),
     )
 
 
@@ -156,10 +157,12 @@ def render(
         name = names.volume(service.namespace, volume.service or service.name, volume.name)
         volumes.append(PersistentVolume(name, owned))
         mounts.claim(name, volume.mount_path, read_only=volume.read_only, owned=owned and not volume.read_only)
-    for fallen in [_tmpfs(service, mount, environment) for mount in tmpfs if mount.mount_path in on_disk]:
-        options = ",nosuid,nodev" + ("" if fallen.exec else ",noexec")
-        volumes.append(PersistentVolume(fallen.volume, True, fallen.source, fallen.mount_path, fallen.mode))
-        mounts.claim(fallen.volume, fallen.mount_path, read_only=False, owned=True, options=options)
+    programs = {mount.mount_path for mount in tmpfs if mount.exec}
+    for mount_path in sorted(on_disk):
+        options = ",nosuid,nodev" + ("" if mount_path in programs else ",noexec")
+        name = names.scratch(service.namespace, service.name, mount_path)
+        volumes.append(PersistentVolume(name, owned=True, instead_of=_source(service, mount_path, environment)))
+        mounts.claim(name, mount_path, read_only=False, owned=True, options=options)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
     model = signal = None

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from xnai_operator.api.quantity import share_to_bytes, to_bytes
+from xnai_operator.api.quantity import share_to_bytes
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.tmpfs.mounts import policy_of
+from xnai_operator.tmpfs.mounts import policy_of, size_of
 
 
 def may_be_on_disk(
@@ -37,7 +37,7 @@ class Budgets:
             policy = policy_of(service, mount.mount_path, policies)
             if policy is not None and mount.mount_path not in on_disk:
                 before = asked.get(policy.key, (policy, 0))[1]
-                asked[policy.key] = (policy, before + to_bytes(mount.size))
+                asked[policy.key] = (policy, before + size_of(mount))
         for key, (policy, size) in asked.items():
             used = self._used.get(key, 0)
             budget = policy.spec.budget

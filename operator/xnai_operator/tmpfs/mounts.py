@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.tmpfspolicy import Sizing
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.errors import SpecError
 from xnai_operator.tmpfs.sizing import recommended
+
+PAGE: Final = 4096
 
 # Podman puts an unlimited tmpfs (half of RAM, exec) on these paths of a read-only container unless something is
 # mounted there (pkg/specgen/generate/storage.go addReadWriteTmpfsMounts; no switch in the YAML, seen up to 5.8).
@@ -21,6 +24,11 @@ def normal(path: str) -> str:
     """One spelling for one place: no trailing slash, `/var/run` is `/run` (a link in every distribution's image)."""
     path = "/" + "/".join(part for part in path.split("/") if part)
     return "/run" + path[len("/var/run") :] if path == "/var/run" or path.startswith("/var/run/") else path
+
+
+def size_of(mount: TmpfsMount) -> int:
+    """Its size as the kernel has it: bytes, in whole pages."""
+    return -(-to_bytes(mount.size) // PAGE) * PAGE
 
 
 def selects(policy: TmpfsPolicy, service: XnaiService) -> bool:

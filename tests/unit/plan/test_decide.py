@@ -12,10 +12,12 @@ from xnai_operator.api.resources import XnaiService
 from xnai_operator.memory.admission import Holding
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Desired, Facts, Invalid, Machine, Plan
+from xnai_operator.plan.needs import needs
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
 from xnai_operator.plan.readiness import ProbeState
 from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
+from xnai_operator.tmpfs.mounts import merged
 
 NOW = 1_000_000.0
 GI = 1 << 30
@@ -121,7 +123,7 @@ def test_an_exited_container_waits_longer_each_time(
     restarts: int, ended_ago: float, expected: Reason, environment: Environment
 ) -> None:
     first = decide(facts(make_service(), environment=environment), NOW)
-    service = replace(make_service(), status={"restarts": restarts})
+    service = replace(make_service(), status={"restarts": restarts, "observedGeneration": 1})
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - ended_ago)
     plan = decide(facts(service, environment=environment, pods=pods), NOW)
     assert ready(plan, "redis") == (False, expected)
@@ -131,7 +133,7 @@ def test_an_exited_container_waits_longer_each_time(
 
 def test_a_run_of_ten_minutes_resets_the_back_off(environment: Environment) -> None:
     first = decide(facts(make_service(), environment=environment), NOW)
-    service = replace(make_service(), status={"restarts": 8})
+    service = replace(make_service(), status={"restarts": 8, "observedGeneration": 1})
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 700, finished_at=NOW - 2)
     plan = decide(facts(service, environment=environment, pods=pods), NOW)
     assert plan.services["default.redis"].fields["restarts"] == 1
@@ -252,6 +254,52 @@ def test_what_is_started_again_keeps_its_place_among_peers(busy: bool, environme
     plan = decide(replace(given, busy=frozenset({"default.app"} if busy else ())), NOW)
     assert plan.actions == ()
     assert ready(plan, "older") == (False, Reason.INSUFFICIENT_MEMORY)
+
+
+def test_nobody_is_stopped_for_what_cannot_start(environment: Environment) -> None:
+    low = sized("low", "3Gi")
+    pods = running(decide(facts(low, environment=environment, allocatable=4 * GI), NOW), "low")
+    high = sized("high", "3Gi", priority=10, image="localhost/typo:1")
+    plan = decide(facts(low, high, environment=environment, allocatable=4 * GI, pods=pods), NOW)
+    assert (plan.actions, ready(plan, "high")) == ((), (False, Reason.IMAGE_MISSING))
+
+
+def test_what_declares_nothing_keeps_what_it_came_to_use(environment: Environment) -> None:
+    first = decide(facts(make_service("grown"), environment=environment, allocatable=4 * GI), NOW)
+    grown = replace(make_service("grown"), status={"memoryHighWaterBytes": 2 * GI})
+    high = sized("high", "3Gi", priority=10)
+    given = facts(grown, high, environment=environment, allocatable=4 * GI, pods=running(first, "grown"))
+    assert actions(decide(given, NOW)) == [("stop", "default.grown", Reason.PREEMPTED)]
+
+
+@pytest.mark.parametrize("size", ["100Mi", "100M"])
+def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, environment: Environment) -> None:
+    limited = {"resources": {"limits": {"memory": "1Gi"}}}
+    for spec in (limited, {}, {"resources": {"requests": {"memory": "1Gi"}}}):
+        service = make_service(storage={"tmpfs": [{"mountPath": "/c", "size": size}]}, **spec)
+        first = decide(facts(service, environment=environment), NOW)
+        wanted = first.rendered["default.redis"].tmpfs
+        found = tuple(
+            ObservedMount(t.mount_path, "tmpfs", t.size, 0, t.mode, t.uid, t.gid, frozenset()) for t in wanted
+        )
+        given = replace(
+            facts(service, environment=environment, pods=running(first, "redis")), mounts={"default.redis": found}
+        )
+        (demand,) = needs(given, {service.key: merged(service, ())}, ()).demands.values()
+        assert demand.holding == demand.wish
+
+
+def test_what_grew_within_its_limit_stops_no_peer(environment: Environment) -> None:
+    services = [make_service(name, resources={"limits": {"memory": "1Gi"}}) for name in "ab"]
+    first = decide(facts(*services, environment=environment, allocatable=2 * GI), NOW)
+    pods = running(first, "a") | running(first, "b")
+    grown = tuple(
+        ObservedMount(path, "tmpfs", 200 << 20, 0, "1777", 1001, 1001, frozenset())
+        for path in ("/tmp", "/run", "/var/tmp", "/dev/shm")
+    )
+    given = facts(*services, environment=environment, allocatable=2 * GI, pods=pods)
+    plan = decide(replace(given, mounts=dict.fromkeys(pods, grown)), NOW)
+    assert [a.kind for a in plan.actions] == ["resize", "resize"]
 
 
 def test_config_and_secrets_take_memory_of_the_machine(environment: Environment) -> None:

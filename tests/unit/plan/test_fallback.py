@@ -10,9 +10,9 @@ from tests.unit.plan.test_decide import GI, NOW, actions, facts, ready, running
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy
-from xnai_operator.memory.pressure import Ladder, Step
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Plan, Pressure
+from xnai_operator.plan.model import Plan
+from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
 
 MI = 1 << 20
@@ -39,7 +39,7 @@ SMALL = {"resources": {"requests": {"memory": "1Gi"}}}
         ("Deny", 3 * GI, True, []),
         ("Deny", 2 * GI, False, []),
         ("Volume", 3 * GI, True, []),
-        ("Volume", 2 * GI, True, ["default.redis.tmpfs-cache"]),
+        ("Volume", 2 * GI, True, [names.scratch("default", "redis", "/cache")]),
         ("Volume", GI, False, []),
     ],
 )
@@ -63,7 +63,7 @@ def test_the_condition_says_that_it_is_on_disk(environment: Environment) -> None
     assert (found.status, found.reason, "/cache is on disk" in found.message) == (False, Reason.TMPFS_ON_DISK, True)
 
 
-@pytest.mark.parametrize(("ended", "disk"), [(False, ["default.redis.tmpfs-cache"]), (True, [])])
+@pytest.mark.parametrize(("ended", "disk"), [(False, [names.scratch("default", "redis", "/cache")]), (True, [])])
 def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
     ended: bool, disk: list[str], environment: Environment
 ) -> None:
@@ -75,31 +75,15 @@ def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
     assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)
 
 
-@pytest.mark.parametrize(
-    ("change", "returns"),
-    [
-        ({}, True),
-        ({"idle": frozenset()}, False),
-        ({"on_disk": {}}, False),  # not looked at yet
-        ({"on_disk": {"default.redis": {"/cache": 900 * MI}}}, False),  # it would hardly fit
-        ({"ladder": Ladder(Step.HOLD)}, False),
-        ({"room": 2 * GI}, False),
-        ({"age": 299}, False),
-    ],
-)
-def test_what_is_on_disk_goes_back_to_memory_when_it_is_idle_and_fits(
-    change: dict[str, Any], returns: bool, environment: Environment
-) -> None:
+def test_what_is_on_disk_is_not_told_as_memory(environment: Environment) -> None:
     policies = (policy(fallback="Volume"),)
-    tight = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
-    pods = running(tight, "redis", on_disk=True, started_at=NOW - change.pop("age", 300))
-    room = change.pop("room", 8 * GI)
-    given = facts(make_service(**SMALL), environment=environment, allocatable=room, policies=policies, pods=pods)
-    pressure = replace(
-        Pressure(idle=frozenset({"default.redis"}), on_disk={"default.redis": {"/cache": 800 * MI}}), **change
-    )
-    plan = decide(replace(given, pressure=pressure), NOW)
-    assert actions(plan) == ([("start", "default.redis", Reason.TMPFS_RESTORED)] if returns else [])
+    plan = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
+    assert plan.services["default.redis"].fields["memoryRequestBytes"] == GI + IMPLICIT
+
+
+def test_a_volume_of_the_service_is_never_one_that_stands_for_a_tmpfs() -> None:
+    assert names.scratch("default", "redis", "/cache") != names.volume("default", "redis", "tmpfs-cache")
+    assert names.scratch("default", "redis", "/a/b") != names.scratch("default", "redis", "/a_1b")
 
 
 def test_a_budget_is_shared_by_importance(environment: Environment) -> None:
@@ -138,15 +122,15 @@ def test_over_the_budget_the_mounts_may_be_on_disk(environment: Environment) -> 
     low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
     given = facts(low, high, environment=environment, policies=(policy(budget="1Gi", fallback="Volume"),))
     plan = decide(given, NOW)
-    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], ["default.low.tmpfs-cache"])
+    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], [names.scratch("default", "low", "/cache")])
 
 
 @pytest.mark.parametrize(
     ("room", "stopped", "disk"),
     [
         (5 * GI, [], []),
-        (4 * GI, [], ["default.high.tmpfs-cache"]),
-        (3 * GI, ["default.low"], ["default.high.tmpfs-cache"]),
+        (4 * GI, [], [names.scratch("default", "high", "/cache")]),
+        (3 * GI, ["default.low"], [names.scratch("default", "high", "/cache")]),
     ],
 )
 def test_its_own_mounts_fall_back_before_a_less_important_service_is_stopped(
@@ -173,4 +157,4 @@ def test_the_more_important_stays_in_memory(environment: Environment) -> None:
     room = 3 * GI + 2 * IMPLICIT
     given = facts(low, high, environment=environment, allocatable=room, policies=(policy(fallback="Volume"),))
     plan = decide(given, NOW)
-    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], ["default.low.tmpfs-cache"])
+    assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], [names.scratch("default", "low", "/cache")])

@@ -16,6 +16,7 @@ from xnai_operator.plan.decide import decide
 from xnai_operator.plan.model import Facts, Pressure
 from xnai_operator.plan.observed import ObservedMount, ObservedPod
 from xnai_operator.plan.reduce import reduced
+from xnai_operator.render import names
 from xnai_operator.render.environment import Environment
 
 MODELS = {"m.gguf": ModelHeader({"general.architecture": "llama"}, {}, ())}
@@ -160,8 +161,21 @@ def test_tmpfs_that_may_be_on_disk_go_there_when_it_is_worth_it(
     given = world(make_service("a"), environment=environment, step=Step.SPILL, policies=(policy(fallback=fallback),))
     given = replace(given, mounts={"default.a": (mount(used),)})
     plan = decide(given, NOW)
-    expected = ([("start", "default.a", Reason.TMPFS_SPILLED)], ["default.a.tmpfs-cache"]) if spilled else ([], [])
+    expected = (
+        ([("start", "default.a", Reason.TMPFS_SPILLED)], [names.scratch("default", "a", "/cache")])
+        if spilled
+        else ([], [])
+    )
     assert (actions(plan), on_disk(plan, "a")) == expected
+
+
+def test_one_that_cannot_be_started_again_keeps_nobody_from_being_moved(environment: Environment) -> None:
+    services = (make_service("low"), make_service("mid", priority=1))
+    given = world(*services, environment=environment, step=Step.SPILL, policies=(policy(fallback="Volume"),))
+    given = replace(given, mounts={"default.low": (mount(20 * MI),), "default.mid": (mount(20 * MI),)})
+    broken = make_service("low", image="localhost/gone:1")
+    given = replace(given, desired=replace(given.desired, services=given.desired.services | {broken.key: broken}))
+    assert actions(decide(given, NOW)) == [("start", "default.mid", Reason.TMPFS_SPILLED)]
 
 
 @pytest.mark.parametrize(

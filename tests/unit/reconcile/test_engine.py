@@ -125,6 +125,51 @@ async def test_a_changed_tmpfs_size_is_applied_without_a_restart(world: World) -
     assert world.condition("a", "TmpfsEnforced") == ("True", "MountsVerified")
 
 
+async def test_a_new_operator_leaves_a_change_without_memory_alone(world: World) -> None:
+    world.apply("a", **tmpfs("1Mi"))
+    await world.settle()
+    world.apply("a", version=2, **tmpfs("100Gi"))
+    await world.settle()
+    for _ in range(2):
+        assert (world.backend.stops, world.condition("a", "Admitted")) == ([], ("False", "InsufficientMemory"))
+        world.begin()
+        await world.settle()
+
+
+async def test_a_refused_start_waits_although_the_old_pod_runs(world: World) -> None:
+    tries = []
+
+    async def refused(pod: RenderedPod) -> None:
+        tries.append(pod.name)
+        raise BackendError(Reason.START_FAILED, "no room on the disk")
+
+    world.apply("a")
+    await world.settle()
+    world.backend.start = refused
+    world.apply("a", version=2, args=["--new"])
+    for _ in range(5):
+        await world.one_pass()
+    assert tries == ["default.a"]
+    world.now += 60
+    await world.one_pass()
+    assert len(tries) == 2
+
+
+async def test_a_size_that_cannot_be_changed_is_not_tried_without_end(world: World) -> None:
+    async def refused(pod: RenderedPod) -> None:
+        raise BackendError(Reason.PODMAN_UNAVAILABLE, "no longer mounted")
+
+    world.apply("a", **tmpfs("1Mi"))
+    await world.settle()
+    world.backend.resize = refused
+    world.apply("a", version=2, **tmpfs("2Mi"))
+    await world.one_pass()
+    world.engine._dirty.clear()
+    await world.one_pass()
+    assert not world.engine._dirty.is_set()
+    assert world.condition("a", "TmpfsEnforced") == ("False", "MountResized")
+
+
 async def test_a_mount_that_fills_is_told_once_before_and_once_when_it_is_full(world: World) -> None:
     world.apply("a", **tmpfs("1Mi"))
     await world.settle()

@@ -53,26 +53,6 @@ async def test_each_measure_is_an_event_of_the_service(world: World) -> None:
     assert ("low", "Warning", "Evicted") in found
 
 
-async def test_a_tmpfs_goes_to_disk_and_comes_back(world: World) -> None:
-    metadata = {"name": "p", "namespace": "default", "uid": "p", "resourceVersion": "1", "generation": 1}
-    spec = {"fallback": "Volume", "mounts": [{"mountPath": "/cache", "size": "64Mi"}]}
-    world.store.observe({"kind": "TmpfsPolicy", "metadata": metadata, "spec": spec})
-    await start(world)
-    world.backend.used["/cache"] = 20 << 20
-    await world.engine.read_mounts()
-    world.signals.resting = set(range(1000, 1100))
-    for _ in range(2):
-        await world.read_memory(0.11, seconds=30)
-        await world.read_memory(0.11, seconds=1)
-    await world.read_memory(0.11, seconds=30)
-    assert world.condition("low", "TmpfsEnforced") == ("False", "TmpfsOnDisk")
-    for _ in range(60):
-        await world.read_memory(0.6, seconds=30)
-    assert world.condition("low", "TmpfsEnforced") == ("True", "MountsVerified")
-    found = [(e["type"], e["reason"]) for e in world.api.events if e["regarding"]["name"] == "low"]
-    assert found == [("Normal", "PodMissing"), ("Warning", "TmpfsSpilled"), ("Normal", "TmpfsRestored")]
-
-
 async def test_a_new_operator_goes_on_where_the_old_one_stood(world: World) -> None:
     await start(world)
     await world.read_memory(0.04)

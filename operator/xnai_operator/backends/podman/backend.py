@@ -23,7 +23,7 @@ from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Us
 from xnai_operator.render import names, userns
 from xnai_operator.render.environment import Environment
 from xnai_operator.render.inference import SIGNAL_FILE
-from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
+from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod
 
 PLAYS = 4
 """Plays at a time: 8 pods took 0.8 s so, 1.5 s one after another (5.4.2 rootless)."""
@@ -31,9 +31,11 @@ PLAY_SECONDS = 60.0
 """Until Podman is given up on."""
 INIT_SECONDS = 600.0
 """The same, where it waits for init containers."""
+COPY_SECONDS = 600.0
+"""Until a tmpfs is on the disk: 1 GiB to a memory card."""
 STOP_TICK_SECONDS = 0.1
-"""How often it is looked whether a container has followed its stop signal."""
-_NOT_OURS = re.compile(r"/(proc|sys|etc|dev(?!/shm))\b")
+_NOT_OURS = re.compile(r"/(proc|sys|dev(?!/shm(/|$)))(/|$)")
+_NOT_OURS = re.compile(r"/(proc|sys|dev(?!/shm(/|$))|etc)(/|$)")
 """Where the runtime mounts small tmpfs of its own."""
 
 
@@ -55,32 +57,29 @@ class PodmanBackend:
         return await self._observer.observe()
 
     async def start(self, pod: RenderedPod) -> None:
-        """See Backend. Everything that can be refused is looked at before the old pod is removed."""
-        replaced = await self._replaced(pod.name)
-        returns = await self._returns(pod) if replaced is not None and names.LABEL_FALLBACK in replaced else {}
+        """See Backend. What can be refused is looked at before the old pod is removed."""
+        replaces = await self._replaces(pod.name)
         scratch = [volume for volume in pod.volumes if volume.instead_of is not None]
+        pod = await self._placed(pod)
         checks = [
             self._network(pod.network),
             *(self._image_present(image) for image in {pod.image, *pod.init_images}),
             *(self._volume(volume, pod.uid) for volume in pod.volumes if volume.instead_of is None),
         ]
-        if replaced is not None:
-            await asyncio.gather(*checks)
+        if replaces:
+            await asyncio.gather(*checks, self._room_for(scratch))
             await self._end(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
             checks = []
         try:
             await asyncio.gather(*(self._scratch(volume, pod.uid) for volume in scratch))
-            if replaced is not None:
+            if replaces:
                 await self._remove_directories(lambda name: name == pod.name)
-            pod = await self._placed(pod)
             # Nothing is in the way: what is looked at and what is made go side by side, and all of it ends before
             # anything is cleaned up.
             done = await asyncio.gather(self._prepare(pod), *checks, return_exceptions=True)
             for error in done:
                 if isinstance(error, BaseException):
                     raise error
-            for source, target in returns.items():
-                await self._userns.call("copy", source=source, target=target)
             async with self._playing:
                 await self._play(pod)
             if pod.cpus:
@@ -103,6 +102,17 @@ class PodmanBackend:
         labels = {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: uid}
         await self._transport.call("POST", "/volumes/create", data=json.dumps({"Name": volume.name, "Labels": labels}))
 
+    async def _room_for(self, scratch: list[PersistentVolume]) -> None:
+        """Raises BackendError when the disk cannot take what is to be moved there."""
+        if not scratch:
+            return
+        volumes = (await self._transport.call("GET", "/info"))["store"]["volumePath"]
+        sources = [volume.instead_of for volume in scratch]
+        found = await self._userns.call("room", sources=sources, target=volumes)
+        if found["used"] > found["free"]:
+            message = f"{found['used']} bytes of tmpfs do not fit on the disk: {found['free']} are free below {volumes}"
+            raise BackendError(Reason.TMPFS_IN_USE, f"{message}; `podman image prune`")
+
     async def _scratch(self, volume: PersistentVolume, uid: str) -> None:
         """An empty volume in the place of a tmpfs, with what that still holds."""
         await self._transport.call("DELETE", f"/volumes/{volume.name}", ok=(404,))
@@ -110,43 +120,24 @@ class PodmanBackend:
             names.LABEL_MANAGED: names.MANAGER,
             names.LABEL_INSTALLATION: self._installation,
             names.LABEL_FALLBACK: "true",
-            names.LABEL_PATH: volume.mount_path,
             names.LABEL_UID: uid,
         }
         body = json.dumps({"Name": volume.name, "Labels": labels})
         made = await self._transport.call("POST", "/volumes/create", data=body)
-        await self._userns.call("copy", source=volume.instead_of, target=made["Mountpoint"], mode=volume.mode)
+        await self._userns.call("copy", COPY_SECONDS, source=volume.instead_of, target=made["Mountpoint"])
 
     async def _exists(self, kind: str, name: str) -> bool:
         """Podman answers 204, or 404 which `call` gives as None as well: the status is asked for itself."""
         return await self._transport.status("GET", f"/{kind}/{quote(name, safe='')}/exists") < 400
 
-    async def _returns(self, pod: RenderedPod) -> dict[str, str]:
-        """Of a pod some of whose tmpfs are on disk: where what is on disk is -> where it is to be in memory. Raises
-        BackendError when it does not fit there."""
-        found = {}
-        for tmpfs in pod.tmpfs:
-            volume = await self._transport.call("GET", f"/volumes/{tmpfs.volume}/json", ok=(404,))
-            if volume is None:
-                continue
-            used = (await self._userns.call("disk_usage", path=volume["Mountpoint"]))["used"]
-            if used > tmpfs.size:
-                message = f"{tmpfs.mount_path}: the {used} bytes it holds on disk do not fit into {tmpfs.size}"
-                raise BackendError(Reason.TMPFS_IN_USE, f"{message}; make it larger, or delete some of them")
-            found[str(volume["Mountpoint"])] = tmpfs.source
-        return found
-
-    async def _replaced(self, name: str) -> dict[str, str] | None:
-        """The labels of the pod of ours that has the name. Raises BackendError when somebody else's has it."""
+    async def _replaces(self, name: str) -> bool:
+        """Whether a pod of ours has the name. Raises BackendError when somebody else's has."""
         found = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
-        if found is None:
-            return None
-        labels: dict[str, str] = found.get("Labels") or {}
-        if labels.get(names.LABEL_INSTALLATION) != self._installation:
+        if found is not None and (found.get("Labels") or {}).get(names.LABEL_INSTALLATION) != self._installation:
             raise BackendError(
                 Reason.START_FAILED, f"a pod {name} that is not this operator's is in the way; `podman pod rm {name}`"
             )
-        return labels
+        return found is not None
 
     async def _network(self, network: NetworkAttachment) -> None:
         if network.name is None:
@@ -175,7 +166,7 @@ class PodmanBackend:
             paths[volume["Name"].startswith(f"{pod.name}.")].append(volume["Mountpoint"])
         own = (await self._userns.call("owners", paths=paths[True]))["uids"]
         taken = set((await self._userns.call("owners", paths=paths[False]))["uids"])
-        taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or []}
+        taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or [] if each["Name"] != pod.name}
         # From here to the choice nothing is awaited: starts go side by side, and Podman does not list them all yet.
         taken |= {begin for name, begin in self._ranges.items() if name != pod.name}
         self._ranges[pod.name] = userns.choose(pod.name, taken, own)
@@ -263,10 +254,8 @@ class PodmanBackend:
                     removed.append(path)
         return removed
 
-    async def mounts(self, pod: ObservedPod, wanted: tuple[TmpfsDirectory, ...]) -> list[ObservedMount]:
+    async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
         """See Backend."""
-        answer = await self._userns.call("container_mounts", pid=pod.pid)
-        paths = {tmpfs.mount_path for tmpfs in wanted}
         return [
             ObservedMount(
                 mount["path"],
@@ -280,9 +269,13 @@ class PodmanBackend:
                 mount["inodes"],
                 mount["inodes_used"],
             )
-            for mount in answer["mounts"]
-            if mount["path"] in paths
+            for mount in await self._tmpfs(pod)
         ]
+
+    async def _tmpfs(self, pod: ObservedPod) -> list[dict[str, Any]]:
+        """The tmpfs of a container that are its own: not read-only as secrets are, and no part of one of the host's."""
+        found = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
+        return [m for m in found if m["root"] == "/" and "ro" not in m["flags"] and not _NOT_OURS.match(m["path"])]
 
     async def resize(self, pod: RenderedPod) -> None:
         """See Backend."""
@@ -302,15 +295,8 @@ class PodmanBackend:
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
         answer = await self._userns.call("usage", pid=pod.pid)
-        mounts = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
-        # What is read-only cannot grow: secrets, and what is shared of the host's own tmpfs.
-        ours = [m for m in mounts if not _NOT_OURS.match(m["path"]) and "ro" not in m["flags"]]
-        on_disk = {}
-        for volume in await self._scratch_volumes() if pod.on_disk else ():
-            if volume["Name"].startswith(f"{pod.name}."):
-                held = await self._userns.call("disk_usage", path=volume["Mountpoint"])
-                on_disk[str(volume["Labels"].get(names.LABEL_PATH))] = int(held["used"])
-        return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours), on_disk)
+        ours = await self._tmpfs(pod)
+        return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
         """See Backend."""
@@ -357,18 +343,14 @@ class PodmanBackend:
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Backend."""
+        ours = [f"{names.LABEL_INSTALLATION}={self._installation}", f"{names.LABEL_FALLBACK}=true"]
+        filters = json.dumps({"label": ours})
         removed = await self._remove_directories(lambda pod: pod not in keep)
-        for volume in await self._scratch_volumes():
+        for volume in await self._transport.call("GET", "/volumes/json", params={"filters": filters}) or []:
             # Podman refuses what a container has, also one that has ended.
             if await self._transport.status("DELETE", f"/volumes/{volume['Name']}") < 400:
                 removed.append(str(volume["Name"]))
         return removed
-
-    async def _scratch_volumes(self) -> list[dict[str, Any]]:
-        """The volumes that stand for a tmpfs."""
-        ours = [f"{names.LABEL_INSTALLATION}={self._installation}", f"{names.LABEL_FALLBACK}=true"]
-        params = {"filters": json.dumps({"label": ours})}
-        return await self._transport.call("GET", "/volumes/json", params=params) or []
 
     async def close(self) -> None:
         """See Backend."""

@@ -48,11 +48,7 @@ class Observer:
         if self._limits is None:
             info = await call("GET", "/info")
             host = info["host"]
-            # Of version 2 those that systemd delegated to the user; of version 1 rootless Podman has none.
-            v2 = host["cgroupVersion"] == "v2"
-            self._missing = frozenset({"memory", "cpu"} - set(host["cgroupControllers"])) if v2 else frozenset()
             self._runtime = f"podman {info['version']['Version']}"
-            self._limits = not host["security"]["rootless"] or "memory" in host["cgroupControllers"]
             usable = usable_controllers(host, node.controllers(Path("/sys"), os.getuid())[1])
             # crun fails where one of version 2 is missing; of version 1 rootless Podman has none, and drops the limits.
             self._missing = frozenset({"memory", "cpu"} - usable) if host["cgroupVersion"] == "v2" else frozenset()
