@@ -174,7 +174,7 @@ def compute(model: ModelHeader, load: Load) -> int:
 def tokenizer(model: ModelHeader) -> int:
     """The tables of llama-vocab.cpp: each token twice, as text and as piece; each merge of a byte-pair vocabulary as a
     node of a map of two strings. Bytes a token and a merge as measured."""
-    return int(0.6 * MI) + 165 * vocabulary(model) + 150 * model.lengths.get("tokenizer.ggml.merges", 0)
+    return int(0.6 * MI) + 165 * vocabulary(model) + 135 * model.lengths.get("tokenizer.ggml.merges", 0)
 
 
 def _repacked(model: ModelHeader) -> int:
