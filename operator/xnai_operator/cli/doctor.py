@@ -102,11 +102,11 @@ def runtime_directory(config: Config) -> Finding:
 
 def cgroups(_: Config, sys: Path = Path("/sys")) -> Finding:
     """cgroup v2 with the memory controller delegated, else limits are not enforced."""
-    why = "without it the kernel enforces no memory or CPU limit of rootless pods; admission still holds the sum"
+    why = "the kernel enforces no such limit of rootless pods; admission still holds the sum of memory"
     version, controllers = node.controllers(sys, os.getuid())
     if version == 1:
         mend = "boot with systemd.unified_cgroup_hierarchy=1"
-        return Finding("cgroups", "warning", "version 1", why, mend)
+        return Finding("cgroups", "warning", "version 1: no memory and CPU limits", why, mend)
     missing = [name for name in ("memory", "cpu", "pids") if name not in controllers]
     absent = [name for name in missing if name not in node.kernel_controllers(sys)]
     if absent:

@@ -14,7 +14,7 @@ ALL = "cpuset cpu io memory pids"
 @pytest.mark.parametrize(
     ("kernel", "delegated", "level", "found", "mend"),
     [
-        (None, None, "warning", "version 1", "unified_cgroup_hierarchy"),
+        (None, None, "warning", "version 1: no memory and CPU limits", "unified_cgroup_hierarchy"),
         (ALL, ALL, "ok", "version 2, delegated: cpuset, cpu, io, memory, pids", ""),
         (ALL, "memory pids", "warning", "version 2 without cpu for this user", "Delegate="),
         ("cpu pids", "cpu pids", "warning", "version 2, a kernel without memory", "cgroup_enable=memory"),
