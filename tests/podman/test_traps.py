@@ -199,6 +199,12 @@ async def test_a_kept_id_owns_the_files_of_the_user(
     assert (tmp_path / "file").stat().st_uid == os.getuid()
 
 
+def rival(service: str) -> str:
+    """A service that would have the same ids first."""
+    first = userns.choose(f"test.{service}", ())
+    return next(name for name in (f"r{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+
+
 def ranges(pod: ObservedPod) -> list[range]:
     """The ids of the machine that are the pod's."""
     lines = Path(f"/proc/{pod.pid}/uid_map").read_text().splitlines()
@@ -207,8 +213,7 @@ def ranges(pod: ObservedPod) -> list[range]:
 
 async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBackend, environment: Environment) -> None:
     own = {"security": {"userNamespace": "Auto", "runAsUser": 65532}}
-    first = userns.choose("test.one", ())
-    same = next(name for name in (f"two{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    same = rival("one")
     kept = {"security": {"userNamespace": "KeepId"}}
     await started(podman_backend, rendered("all", environment, **kept))  # leaves Podman no id to choose
     await started(podman_backend, rendered("shares", environment))
@@ -225,8 +230,7 @@ async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_r
 ) -> None:
     own = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
-    first = userns.choose("test.owns", ())
-    same = next(name for name in (f"new{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    same = rival("owns")
     before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
     await podman_backend.stop("test.owns", 0)
     other = ranges(await started(podman_backend, rendered(same, environment, **own)))
@@ -241,8 +245,7 @@ async def test_a_pod_keeps_the_ids_of_its_volume_when_those_it_would_have_first_
 ) -> None:
     own = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
-    first = userns.choose("test.owns", ())
-    same = next(name for name in (f"new{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    same = rival("owns")
     await started(podman_backend, rendered(same, environment, **own))
     before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
     await podman_backend.stop(f"test.{same}", 0)

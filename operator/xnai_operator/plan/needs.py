@@ -119,5 +119,9 @@ def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
         if not pod.running or key in demands or (service is None and key not in refused):
             continue
         stored = service.status.get("memoryRequestBytes") if service is not None else None
-        demands[key] = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, placed=True)
+        guess = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, placed=True)
+        held = _holding(facts, pod, guess)
+        if held is not None:
+            guess = replace(guess, request=held.own, mapped=held.mapped, model_file=held.model_file, device=held.device)
+        demands[key] = guess
     return demands

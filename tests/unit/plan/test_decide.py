@@ -383,9 +383,15 @@ def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(environment: En
     assert [a.name for a in plan.actions] == ["default.other"]
 
 
-@pytest.mark.parametrize("limit", [3 * GI, 0])
-def test_what_runs_although_its_resource_is_wrong_takes_its_memory(limit: int, environment: Environment) -> None:
-    wrong = ObservedPod("default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit)
+@pytest.mark.parametrize(
+    ("limit", "holding", "waits"), [(3 * GI, None, True), (0, None, False), (0, Holding(3 * GI), True)]
+)
+def test_what_runs_although_its_resource_is_wrong_takes_its_memory(
+    limit: int, holding: Holding | None, waits: bool, environment: Environment
+) -> None:
+    wrong = ObservedPod(
+        "default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit, holding=holding
+    )
     given = facts(
         make_service("new", resources={"requests": {"memory": "2Gi"}}),
         environment=environment,
@@ -393,7 +399,7 @@ def test_what_runs_although_its_resource_is_wrong_takes_its_memory(limit: int, e
         pods={wrong.name: wrong},
         invalid=(Invalid("XnaiService", "default.wrong", "spec.image: Field required"),),
     )
-    expected = [] if limit else [("start", "default.new", Reason.POD_MISSING)]
+    expected = [] if waits else [("start", "default.new", Reason.POD_MISSING)]
     assert actions(decide(given, NOW)) == expected
 
 
