@@ -85,17 +85,13 @@ def _filling(
         fill = max(bytes_used, inodes_used)
         full |= fill >= pressure.full_percent
         if fill >= pressure.alert_percent:
+            # In fives: a status is not written for every byte.
             told.append(
-                f"{mount.mount_path}: {_coarse(mount.used, mount.size)} of {mount.size} bytes, "
-                f"{_coarse(mount.inodes_used, mount.inodes)} of {mount.inodes} inodes in use"
+                f"{mount.mount_path}: {bytes_used // 5 * 5} % of {mount.size} bytes and "
+                f"{inodes_used // 5 * 5} % of {mount.inodes} inodes are in use"
             )
     reason = Reason.TMPFS_FULL if full else Reason.TMPFS_FILLING
     return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(told))] if told else []
-
-
-def _coarse(used: int, whole: int) -> int:
-    """Up to the next twentieth: a status is not written for every byte."""
-    return -(-used * 20 // max(whole, 1)) * whole // 20
 
 
 def _status(

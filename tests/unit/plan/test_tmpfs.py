@@ -85,10 +85,13 @@ def test_a_mount_that_fills_is_told_before_it_is_full_by_bytes_or_inodes(
     findings = look(make_service(), (WANTED,), (have,), (replace(given, namespace="default"),))
     said = [c for c in findings.conditions if c.type is Type.TMPFS_FULL]
     assert [(c.status, c.reason) for c in said] == ([] if expected is None else [expected])
-    # In twentieths, so that it is not written anew for every byte.
-    bytes_told, inodes_told = -(-have.used * 20 // (4 * MI)) * 4 * MI // 20, -(-inodes // 5) * 5
-    told = f"/cache: {bytes_told} of {4 * MI} bytes, {inodes_told} of 100 inodes in use"
-    assert [c.message for c in said] == ([] if expected is None else [told])
+    assert all(f"% of {4 * MI} bytes and {inodes // 5 * 5} % of 100 inodes are in use" in c.message for c in said)
+
+
+@pytest.mark.parametrize(("used", "told"), [(3.41, 85), (3.42, 85), (4, 100)])
+def test_what_fills_is_told_in_fives_so_that_no_status_is_written_for_every_byte(used: float, told: int) -> None:
+    findings = look(make_service(), (WANTED,), (replace(FOUND, used=int(used * MI)),), ())
+    assert findings.conditions[-1].message == f"/cache: {told} % of {4 * MI} bytes and 0 % of 100 inodes are in use"
 
 
 def test_no_mount_grows_where_there_is_no_memory_for_it() -> None:
