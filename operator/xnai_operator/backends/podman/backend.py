@@ -34,8 +34,9 @@ INIT_SECONDS = 600.0
 COPY_SECONDS = 600.0
 """Until a tmpfs is on the disk: 1 GiB to a memory card."""
 STOP_TICK_SECONDS = 0.1
+"""How often it is looked whether a container has followed its stop signal."""
+
 _NOT_OURS = re.compile(r"/(proc|sys|dev(?!/shm(/|$)))(/|$)")
-_NOT_OURS = re.compile(r"/(proc|sys|dev(?!/shm(/|$))|etc)(/|$)")
 """Where the runtime mounts small tmpfs of its own."""
 
 
@@ -215,13 +216,13 @@ class PodmanBackend:
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
         await self._end(name, grace_seconds)
+        self._ranges.pop(name, None)
         await self._remove_directories(lambda pod: pod == name)
 
     async def _end(self, name: str, grace_seconds: int) -> None:
         if grace_seconds:
             await self._terminate(f"{name}-{names.CONTAINER}", grace_seconds)
         await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
-        self._ranges.pop(name, None)
 
     async def _terminate(self, container: str, seconds: int) -> None:
         """The stop signal, and time to follow it. Podman's own stop holds a lock meanwhile, on which every listing of
