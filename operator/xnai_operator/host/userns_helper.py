@@ -1,9 +1,9 @@
 """A program inside Podman's user and mount namespaces (`podman unshare`): what the operator cannot do outside.
 
 It mounts sized tmpfs directories that Podman then sees, writes files into them, reads the mounts of a container, and
-opens sockets in a pod's network namespace. Requests and answers are JSON lines on standard
-input and output: `{"id": 1, "op": "mount_tmpfs", ...}` -> `{"id": 1, "ok": {...}}` or `{"id": 1, "error": "..."}`.
-It ends when its input closes. Standard library only: it stays small and starts in 30 ms.
+opens sockets in a pod's network namespace. Requests and answers are JSON lines on standard input and output:
+`{"id": 1, "op": "mount_tmpfs", ...}` -> `{"id": 1, "ok": {...}}` or `{"id": 1, "error": "..."}`. It ends when its input
+closes. Standard library only: it stays small and starts in 30 ms.
 """
 
 import base64

@@ -236,7 +236,7 @@ class _Node:
         self.files |= {what.model_file} - {""}
         self.devices |= {what.device: key} if what.device else {}
 
-    def sum(self, peers: Mapping[str, int]) -> str:
+    def account(self, peers: Mapping[str, int]) -> str:
         """What is taken, and what peers have, one line a service, the largest first."""
         listed = sorted({**self.taken, **peers}.items(), key=lambda each: (-each[1], each[0]))
         lines = [f"- {_mib(size)} {key}" for key, size in listed[:LISTED]]
@@ -281,7 +281,7 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             mend = "set its request" if item.source is Source.USE else "lower its request or tmpfs"
             short = f"{_mib(spilled - room)} short{even}; {mend}, or stop another service"
             verdicts[item.key] = _refused(
-                node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.sum(peers)}"
+                node, item, Reason.INSUFFICIENT_MEMORY, f"{needs}: {short}\n{node.account(peers)}"
             )
         else:
             node.take(item.key, item, takes)

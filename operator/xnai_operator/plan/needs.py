@@ -14,7 +14,7 @@ from xnai_operator.plan.model import Facts
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
 from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
-from xnai_operator.tmpfs.mounts import PAGE, size_of
+from xnai_operator.tmpfs.mounts import size_of, whole_pages
 
 HELD: Final = 1 << 31
 """A priority above every one a resource can have."""
@@ -94,7 +94,7 @@ def _files(facts: Facts, service: XnaiService) -> int:
         for source in sources:
             found = contents.get((kind, source.name), {})
             values = [found[key] for key in (source.keys or found) if key in found]
-            total += sum(-(-len(value) // PAGE) * PAGE for value in values)
+            total += sum(whole_pages(len(value)) for value in values)
     return total
 
 

@@ -26,9 +26,14 @@ def normal(path: str) -> str:
     return "/run" + path[len("/var/run") :] if path == "/var/run" or path.startswith("/var/run/") else path
 
 
+def whole_pages(size: int) -> int:
+    """What so many bytes take in a tmpfs."""
+    return -(-size // PAGE) * PAGE
+
+
 def size_of(mount: TmpfsMount) -> int:
     """Its size as the kernel has it: bytes, in whole pages."""
-    return -(-to_bytes(mount.size) // PAGE) * PAGE
+    return whole_pages(to_bytes(mount.size))
 
 
 def selects(policy: TmpfsPolicy, service: XnaiService) -> bool:
