@@ -24,7 +24,7 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/python hack/generate --check
+	.venv/bin/python hack/generate.py --check
 
 # Root on Debian has no usable Podman of its own: there everything runs in the private environment of hack/env.
 ROOT := $(filter 0,$(shell id -u))

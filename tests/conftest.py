@@ -14,7 +14,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from xnai_operator.backends.podman import PodmanBackend
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 IMAGE = "localhost/xnai-test:1"
 
@@ -111,14 +111,14 @@ def podman_socket(runtime_dir: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(runtime_dir: Path) -> Environment:
-    return Environment(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32), 2)
+def installation(runtime_dir: Path) -> Installation:
+    return Installation(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32), 2)
 
 
 @contextlib.asynccontextmanager
-async def on_podman(socket: str, environment: Environment) -> AsyncIterator[PodmanBackend]:
+async def on_podman(socket: str, installation: Installation) -> AsyncIterator[PodmanBackend]:
     """A back end on the session's Podman; its pods go with it."""
-    backend = PodmanBackend(socket, environment)
+    backend = PodmanBackend(socket, installation)
     yield backend
     for pod in (await backend.observe()).pods.values():
         await backend.stop(pod.name, 0)
@@ -126,6 +126,6 @@ async def on_podman(socket: str, environment: Environment) -> AsyncIterator[Podm
 
 
 @pytest_asyncio.fixture
-async def podman_backend(podman_socket: str, environment: Environment, image: str) -> AsyncIterator[PodmanBackend]:
-    async with on_podman(podman_socket, environment) as backend:
+async def podman_backend(podman_socket: str, installation: Installation, image: str) -> AsyncIterator[PodmanBackend]:
+    async with on_podman(podman_socket, installation) as backend:
         yield backend

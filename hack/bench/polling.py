@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
-from xnai_operator import setup
+from xnai_operator import wiring
 from xnai_operator.config import Config
-from xnai_operator.host.signals import Signals, cpu_seconds
+from xnai_operator.host.memory_reader import MemoryReader, cpu_seconds
 from xnai_operator.reconcile.engine import MEMORY_SECONDS, MOUNT_SECONDS
 
 GOAL = 0.5
@@ -53,7 +53,7 @@ async def cost(work: Callable[[], Awaitable[object]]) -> float:
 
 async def main() -> int:
     config = Config.read()
-    backend, signals = setup.backend(config), Signals()
+    backend, signals = wiring.backend(config), MemoryReader()
     pods = [pod for pod in (await backend.observe()).pods.values() if pod.running]
     if not pods:
         print("no pod runs; `make up` first", file=sys.stderr)

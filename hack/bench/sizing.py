@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
 from synthetic import SHAPES, synthesise
 
-from xnai_operator.memory.sizing import BASE, MI, Load, size
+from xnai_operator.memory.model_size import BASE, MI, ModelOptions, size
 from xnai_operator.models.dry_run import IMAGE
 from xnai_operator.models.gguf import read_file
 
@@ -70,7 +70,7 @@ print(json.dumps({"before": before, "after": used()}))
 
 KINDS = ("F16", "Q8_0", "Q4_0")
 
-Case = tuple[str, str, Load]
+Case = tuple[str, str, ModelOptions]
 """Name of a shape, or the real model; quantisation; how it is loaded."""
 
 
@@ -79,28 +79,34 @@ def cases(quick: bool) -> list[Case]:
     real = "gemma-3-270m-q4_k_m"
     if quick:
         return [
-            (real, "", Load(512)),
-            (real, "", Load(2048, flash_attention=False)),
-            ("llama-small", "Q4_0", Load(1024)),
-            ("qwen2-bpe", "Q8_0", Load(1024, kv_type="q8_0")),
-            ("gemma3", "F16", Load(2048, slots=2)),
+            (real, "", ModelOptions(512)),
+            (real, "", ModelOptions(2048, flash_attention=False)),
+            ("llama-small", "Q4_0", ModelOptions(1024)),
+            ("qwen2-bpe", "Q8_0", ModelOptions(1024, kv_type="q8_0")),
+            ("gemma3", "F16", ModelOptions(2048, slots=2)),
         ]
-    made: list[Case] = [(real, "", Load(c, kv_type=k)) for c in (512, 2048, 8192) for k in ("f16", "q8_0")]  # type: ignore[arg-type]
-    made += [(real, "", Load(c, flash_attention=False)) for c in (512, 2048, 8192)]
-    made += [(real, "", Load(2048, slots=s)) for s in (2, 4)]
-    made += [(real, "", Load(8192, full_window=True)), (real, "", Load(2048, mmap=False))]
-    made += [(real, "", Load(2048, micro_batch=128)), (real, "", Load(4096, micro_batch=2048))]
+    made: list[Case] = [(real, "", ModelOptions(c, kv_type=k)) for c in (512, 2048, 8192) for k in ("f16", "q8_0")]  # type: ignore[arg-type]
+    made += [(real, "", ModelOptions(c, flash_attention=False)) for c in (512, 2048, 8192)]
+    made += [(real, "", ModelOptions(2048, slots=s)) for s in (2, 4)]
+    made += [(real, "", ModelOptions(8192, full_window=True)), (real, "", ModelOptions(2048, mmap=False))]
+    made += [(real, "", ModelOptions(2048, micro_batch=128)), (real, "", ModelOptions(4096, micro_batch=2048))]
     for name, kind in itertools.product(SHAPES, KINDS):
-        made += [(name, kind, Load(1024))]
+        made += [(name, kind, ModelOptions(1024))]
     for name in SHAPES:
         if name != "mamba":
-            made += [(name, "Q8_0", Load(4096, kv_type="q8_0")), (name, "Q8_0", Load(4096, flash_attention=False))]
-        made += [(name, "Q4_0", Load(2048, slots=3))]
-    made += [("llama-deep", "Q4_0", Load(1024, repack=False)), ("llama-deep", "Q4_0", Load(1024, mmap=False))]
+            made += [
+                (name, "Q8_0", ModelOptions(4096, kv_type="q8_0")),
+                (name, "Q8_0", ModelOptions(4096, flash_attention=False)),
+            ]
+        made += [(name, "Q4_0", ModelOptions(2048, slots=3))]
+    made += [
+        ("llama-deep", "Q4_0", ModelOptions(1024, repack=False)),
+        ("llama-deep", "Q4_0", ModelOptions(1024, mmap=False)),
+    ]
     return made
 
 
-def measure(path: Path, load: Load) -> dict[str, list[int]]:
+def measure(path: Path, load: ModelOptions) -> dict[str, list[int]]:
     """RssAnon and RssFile before and after. Raises RuntimeError with the last line of the process."""
     options = {
         "path": f"/m/{path.name}", "ctx": load.context, "slots": load.slots, "kv": load.kv_type,
@@ -115,7 +121,7 @@ def measure(path: Path, load: Load) -> dict[str, list[int]]:
     return measured
 
 
-def label(name: str, kind: str, load: Load) -> str:
+def label(name: str, kind: str, load: ModelOptions) -> str:
     """One row's head."""
     special = [f"ubatch={load.micro_batch}"] * (load.micro_batch != 512) + ["no-mmap"] * (not load.mmap)
     special += ["no-repack"] * (not load.repack) + ["swa-full"] * load.full_window

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import yaml
 
-from xnai_operator import setup
+from xnai_operator import wiring
 from xnai_operator.api import resources
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.cli import serve
 from xnai_operator.config import Config
-from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.kube.client import KubeClient
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
 
@@ -66,7 +66,7 @@ async def until_started(container: str) -> float:
     return moment
 
 
-async def one_apply(api: KubeApi, number: int) -> float:
+async def one_apply(api: KubeClient, number: int) -> float:
     """Seconds from the request to the start of the container."""
     name = f"bench-{number}"
     body = {"apiVersion": "xnai.dev/v1alpha1", "kind": "XnaiService", "metadata": {"name": name}, "spec": SPEC}
@@ -84,7 +84,7 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
     service = resources.service(
         {"metadata": {"name": f"raw-{number}", "namespace": "default", "uid": "raw"}, "spec": SPEC}
     )
-    pod = render(service, merged(service, ()), {}, setup.environment(config))
+    pod = render(service, merged(service, ()), {}, wiring.installation(config))
     document = copy.deepcopy(pod.document)
     for volume in document["spec"]["volumes"]:
         path = Path(config.runtime / "bench" / volume["name"])
@@ -106,7 +106,7 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
 
 
 async def starts(config: Config) -> None:
-    api, backend = await KubeApi.connect(serve.kubeconfig(config)), setup.backend(config)
+    api, backend = await KubeClient.connect(serve.kubeconfig(config)), wiring.backend(config)
     applied, played = [], []
     for number in range(ROUNDS):
         applied.append(await one_apply(api, number))

@@ -1,4 +1,4 @@
-"""The operator's own settings: where things are kept. Read once from the environment."""
+"""The operator's own settings: where things are kept. Read once from the installation."""
 
 import os
 from collections.abc import Mapping

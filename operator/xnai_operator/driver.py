@@ -12,28 +12,28 @@ from typing import Any
 import kopf
 import structlog
 
-from xnai_operator import setup
+from xnai_operator import wiring
 from xnai_operator.api.types import GROUP, VERSION
 from xnai_operator.backends.base import Backend
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError
 from xnai_operator.host import node
-from xnai_operator.host.files import write_whole
-from xnai_operator.host.signals import Signals
-from xnai_operator.observe.metrics import Metrics
-from xnai_operator.plan.model import Machine
+from xnai_operator.host.files import write_atomically
+from xnai_operator.host.memory_reader import MemoryReader
+from xnai_operator.kube.cache import ObjectCache
+from xnai_operator.kube.client import KubeClient
+from xnai_operator.metrics.prometheus import Metrics
+from xnai_operator.plan.types import Node
 from xnai_operator.reconcile.engine import Engine
-from xnai_operator.reconcile.kube import KubeApi
-from xnai_operator.reconcile.pressure import PressureWatch
-from xnai_operator.reconcile.store import Store
+from xnai_operator.reconcile.memory_watch import MemoryWatch
 
 log = structlog.get_logger()
 
-Seen = Callable[[dict[str, Any], bool], object]
+OnObject = Callable[[dict[str, Any], bool], object]
 """An object and whether it was deleted."""
 
 
-def registry(seen: Seen) -> kopf.OperatorRegistry:
+def registry(seen: OnObject) -> kopf.OperatorRegistry:
     """Handlers for every kind the operator reads. `on.event` writes nothing: no annotations, no finalizers."""
     handlers = kopf.OperatorRegistry()
 
@@ -67,15 +67,15 @@ def settings() -> kopf.OperatorSettings:
 
 async def run(
     backend: Backend,
-    machine: Machine,
-    pressure: PressureWatch,
+    node: Node,
+    pressure: MemoryWatch,
     metrics: Metrics,
     passed: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the operator until cancelled, against $KUBECONFIG. `passed` is called after the first pass."""
-    api = await KubeApi.connect()
-    store = Store()
-    engine = Engine(store, backend, api, machine, pressure, metrics, time.time)
+    api = await KubeClient.connect()
+    store = ObjectCache()
+    engine = Engine(store, backend, api, node, pressure, metrics, time.time)
     loop = asyncio.get_running_loop()
     stop = threading.Event()
 
@@ -113,7 +113,7 @@ async def run(
         await api.close()
 
 
-async def _first_listing(api: KubeApi, store: Store) -> None:
+async def _first_listing(api: KubeClient, store: ObjectCache) -> None:
     while True:
         try:
             for body in await api.list_all():
@@ -142,18 +142,18 @@ async def _until_signalled(config: Config) -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    signals = Signals()
+    signals = MemoryReader()
     for missing in signals.lacking():
         log.info("signal missing", signal=missing)
     metrics = Metrics()
-    metrics.machine(node.read())
+    metrics.node_info(node.read())
     metrics.serve(config.metrics_port)
     await run(
-        setup.backend(config),
-        setup.machine(config),
-        PressureWatch(signals, config.pressure, time.time),
+        wiring.backend(config),
+        wiring.node_resources(config),
+        MemoryWatch(signals, config.pressure, time.time),
         metrics,
-        passed=lambda: write_whole(config.operator_pid, str(os.getpid())),
+        passed=lambda: write_atomically(config.operator_pid, str(os.getpid())),
     )
 
 

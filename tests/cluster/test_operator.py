@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.conftest import Kubectl
-from tests.unit.reconcile.conftest import FakeSignals
+from tests.unit.world import FakeMemoryReader
 from xnai_controlplane import ControlPlane
 from xnai_operator import driver
 from xnai_operator.backends.fake import FakeBackend
-from xnai_operator.observe.metrics import Metrics
-from xnai_operator.plan.model import Machine
-from xnai_operator.reconcile.pressure import PressureWatch
-from xnai_operator.render.environment import Environment
+from xnai_operator.metrics.prometheus import Metrics
+from xnai_operator.plan.types import Node
+from xnai_operator.reconcile.memory_watch import MemoryWatch
+from xnai_operator.render.installation import Installation
 
 SECONDS = 20.0
 Waits = Callable[[str, str, str], str]
@@ -29,14 +29,14 @@ def backend(
 ) -> Iterator[FakeBackend]:
     """The operator in a thread of its own, against the session's API server."""
     backend = FakeBackend({"localhost/app:1": "sha256:1"})
-    machine = Machine(1 << 30, Environment("/run/xnai", "/models", b"k" * 32, 2))
-    signals = FakeSignals()  # the machine of the tests must not decide what they see
+    machine = Node(1 << 30, Installation("/run/xnai", "/models", b"k" * 32, 2))
+    signals = FakeMemoryReader()  # the machine of the tests must not decide what they see
     passed = threading.Event()
     ended: list[BaseException] = []
     handle: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     async def operate() -> None:
-        watch = PressureWatch(signals, tmp_path_factory.mktemp("pressure") / "pressure.json", time.time)
+        watch = MemoryWatch(signals, tmp_path_factory.mktemp("pressure") / "pressure.json", time.time)
         task = asyncio.ensure_future(driver.run(backend, machine, watch, Metrics(), passed=passed.set))
         handle.append((asyncio.get_running_loop(), task))
         try:

@@ -16,7 +16,7 @@ from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.verify import differences
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
@@ -25,30 +25,30 @@ IMAGE = "localhost/xnai-test:1"
 
 
 @pytest_asyncio.fixture(params=["fake", pytest.param("podman", marks=pytest.mark.podman)])
-async def backend(request: pytest.FixtureRequest, environment: Environment) -> AsyncIterator[Backend]:
+async def backend(request: pytest.FixtureRequest, installation: Installation) -> AsyncIterator[Backend]:
     if request.param == "fake":
         yield FakeBackend({IMAGE: "sha256:1"})
         return
     request.getfixturevalue("image")
-    async with on_podman(request.getfixturevalue("podman_socket"), environment) as backend:
+    async with on_podman(request.getfixturevalue("podman_socket"), installation) as backend:
         yield backend
 
 
-def pod(environment: Environment, name: str = "contract", **spec: Any) -> RenderedPod:
+def pod(installation: Installation, name: str = "contract", **spec: Any) -> RenderedPod:
     body = {
         "metadata": {"name": name, "namespace": "test", "uid": f"uid-{name}"},
         "spec": {"image": IMAGE, "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0, **spec},
     }
     service = resources.service(body)
-    return render(service, merged(service, ()), {}, environment)
+    return render(service, merged(service, ()), {}, installation)
 
 
 async def found(backend: Backend, name: str = "test.contract") -> ObservedPod | None:
     return (await backend.observe()).pods.get(name)
 
 
-async def test_a_started_pod_is_observed_with_its_labels(backend: Backend, environment: Environment) -> None:
-    wanted = pod(environment)
+async def test_a_started_pod_is_observed_with_its_labels(backend: Backend, installation: Installation) -> None:
+    wanted = pod(installation)
     await backend.start(wanted)
     seen = await found(backend)
     assert seen is not None
@@ -63,34 +63,34 @@ async def test_the_runtime_says_what_it_is(backend: Backend) -> None:
     assert (kind in {"podman", "fake"}, version[0].isdigit()) == (True, True)
 
 
-async def test_starting_again_replaces_the_pod(backend: Backend, environment: Environment) -> None:
-    await backend.start(pod(environment))
+async def test_starting_again_replaces_the_pod(backend: Backend, installation: Installation) -> None:
+    await backend.start(pod(installation))
     first = await found(backend)
-    await backend.start(pod(environment, env=[{"name": "A", "value": "1"}]))
+    await backend.start(pod(installation, env=[{"name": "A", "value": "1"}]))
     second = await found(backend)
     assert first is not None
     assert second is not None
     assert (first.pid != second.pid, first.hash != second.hash) == (True, True)
 
 
-async def test_what_cannot_be_started_takes_nothing_down(backend: Backend, environment: Environment) -> None:
-    await backend.start(pod(environment))
+async def test_what_cannot_be_started_takes_nothing_down(backend: Backend, installation: Installation) -> None:
+    await backend.start(pod(installation))
     before = await found(backend)
     with pytest.raises(BackendError) as refused:
-        await backend.start(pod(environment, image="localhost/no-such-image:1"))
+        await backend.start(pod(installation, image="localhost/no-such-image:1"))
     assert refused.value.reason is Reason.IMAGE_MISSING
     assert await found(backend) == before
 
 
-async def test_a_volume_of_another_service_must_be_there(backend: Backend, environment: Environment) -> None:
+async def test_a_volume_of_another_service_must_be_there(backend: Backend, installation: Installation) -> None:
     storage = {"volumes": [{"name": "data", "service": "nobody", "mountPath": "/data"}]}
     with pytest.raises(BackendError) as refused:
-        await backend.start(pod(environment, storage=storage))
+        await backend.start(pod(installation, storage=storage))
     assert refused.value.reason is Reason.VOLUME_MISSING
 
 
-async def test_a_stopped_pod_is_gone_and_its_volume_stays(backend: Backend, environment: Environment) -> None:
-    await backend.start(pod(environment, storage={"volumes": [{"name": "data", "mountPath": "/data"}]}))
+async def test_a_stopped_pod_is_gone_and_its_volume_stays(backend: Backend, installation: Installation) -> None:
+    await backend.start(pod(installation, storage={"volumes": [{"name": "data", "mountPath": "/data"}]}))
     await backend.stop("test.contract", 0)
     observed = await backend.observe()
     assert ("test.contract" in observed.pods, "test.contract.data" in observed.volumes) == (False, True)
@@ -100,28 +100,28 @@ async def test_stopping_what_is_gone_is_no_error(backend: Backend) -> None:
     await backend.stop("test.nobody", 0)
 
 
-async def test_the_mounts_are_as_wanted(backend: Backend, environment: Environment) -> None:
-    wanted = pod(environment, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi", "mode": "0700"}]})
+async def test_the_mounts_are_as_wanted(backend: Backend, installation: Installation) -> None:
+    wanted = pod(installation, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi", "mode": "0700"}]})
     await backend.start(wanted)
     seen = await found(backend)
     assert seen is not None
     assert differences(wanted.tmpfs, await backend.mounts(seen)) == []
 
 
-async def test_usage_counts_every_tmpfs(backend: Backend, environment: Environment) -> None:
-    wanted = pod(environment, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi"}]})
+async def test_usage_counts_every_tmpfs(backend: Backend, installation: Installation) -> None:
+    wanted = pod(installation, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi"}]})
     await backend.start(wanted)
     seen = await found(backend)
     assert seen is not None
     assert (await backend.usage(seen)).tmpfs_size == sum(tmpfs.size for tmpfs in wanted.tmpfs)
 
 
-async def test_changes_tells_of_a_start(backend: Backend, environment: Environment) -> None:
+async def test_changes_tells_of_a_start(backend: Backend, installation: Installation) -> None:
     changes = backend.changes()
     await anext(changes)
     told = asyncio.ensure_future(anext(changes))
     await asyncio.sleep(0)
-    await backend.start(pod(environment))
+    await backend.start(pod(installation))
     await asyncio.wait_for(told, 20)
     await changes.aclose()  # type: ignore[attr-defined]
 
@@ -133,14 +133,14 @@ async def test_logs_of_what_is_not_there_are_an_error(backend: Backend) -> None:
 
 @pytest.mark.parametrize("inference", [True, False])
 async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
-    inference: bool, backend: Backend, environment: Environment
+    inference: bool, backend: Backend, installation: Installation
 ) -> None:
-    folder = Path(environment.models_dir)
+    folder = Path(installation.models_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.gguf").touch()
-    wanted = pod(environment, **({"inference": {"model": {"file": "m.gguf"}}} if inference else {}))
+    wanted = pod(installation, **({"inference": {"model": {"file": "m.gguf"}}} if inference else {}))
     await backend.start(wanted)
-    await backend.tell(wanted.name, 4)
+    await backend.signal_pressure(wanted.name, 4)
     seen = await found(backend)
     assert seen is not None
     assert seen.running

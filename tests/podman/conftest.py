@@ -6,7 +6,7 @@ from typing import Any
 from xnai_operator.api import resources
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.plan.observed import ObservedPod
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import FileContents, render
 from xnai_operator.tmpfs.mounts import merged
@@ -16,7 +16,7 @@ USER_NAMESPACES = ["Shared", "KeepId", "Auto"]
 
 def rendered(
     name: str,
-    environment: Environment,
+    installation: Installation,
     contents: FileContents | None = None,
     namespace: str = "test",
     on_disk: frozenset[str] = frozenset(),
@@ -33,7 +33,7 @@ def rendered(
             },
         }
     )
-    return render(service, merged(service, ()), contents or {}, environment, on_disk)
+    return render(service, merged(service, ()), contents or {}, installation, on_disk)
 
 
 async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tests.podman.conftest import inside
 from tests.unit.models.test_gguf import WHOLE
-from tests.unit.reconcile.conftest import World
+from tests.unit.world import World
 from xnai_operator.backends.podman import PodmanBackend
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 RUN = {"image": "localhost/xnai-test:1", "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0}
 
@@ -20,12 +20,12 @@ def told() -> str:
 
 
 async def test_the_ladder_is_climbed_and_left_again(
-    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+    podman_backend: PodmanBackend, installation: Installation, tmp_path: Path
 ) -> None:
-    folder = Path(environment.models_dir)
+    folder = Path(installation.models_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.gguf").write_bytes(WHOLE)
-    world = World(environment, tmp_path)
+    world = World(installation, tmp_path)
     world.backend = podman_backend
     world.begin()
     world.apply("high", priority=10, **RUN)

@@ -12,7 +12,7 @@ from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.verify import differences
 from xnai_operator.render import names
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 MOUNTS = [
     {"mountPath": "/tmp", "size": "2Mi"},
@@ -25,10 +25,10 @@ RESTARTS = ["pod restart {0}", "restart --time=0 {0}-main", "pod stop --time=0 {
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_every_mount_is_as_wanted_in_the_running_container_after_every_start(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     wanted = {"storage": {"tmpfs": [*MOUNTS, OTHERS]}, "security": {"userNamespace": namespace}}
-    pod = rendered("mounts", environment, **wanted)
+    pod = rendered("mounts", installation, **wanted)
     found = await started(podman_backend, pod)
     assert differences(pod.tmpfs, await podman_backend.mounts(found)) == []
     for commands in RESTARTS:
@@ -40,20 +40,20 @@ async def test_every_mount_is_as_wanted_in_the_running_container_after_every_sta
             assert time.monotonic() < deadline, commands
             await asyncio.sleep(0.1)
         assert differences(pod.tmpfs, await podman_backend.mounts(found)) == [], commands
-    found = await started(podman_backend, rendered("mounts", environment, env=[{"name": "A", "value": "1"}], **wanted))
+    found = await started(podman_backend, rendered("mounts", installation, env=[{"name": "A", "value": "1"}], **wanted))
     assert differences(pod.tmpfs, await podman_backend.mounts(found)) == []
 
 
-async def test_a_write_past_the_size_is_refused(podman_backend: PodmanBackend, environment: Environment) -> None:
-    pod = rendered("full", environment, storage={"tmpfs": MOUNTS})
+async def test_a_write_past_the_size_is_refused(podman_backend: PodmanBackend, installation: Installation) -> None:
+    pod = rendered("full", installation, storage={"tmpfs": MOUNTS})
     await started(podman_backend, pod)
     write = inside(pod.name, "dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=8")
     assert (write.returncode, "No space left" in write.stderr) == (1, True)
 
 
-async def test_files_without_content_are_bounded_too(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_files_without_content_are_bounded_too(podman_backend: PodmanBackend, installation: Installation) -> None:
     pods = {
-        size: rendered("inodes", environment, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
+        size: rendered("inodes", installation, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
         for size in ("1Mi", "2Mi", "4Mi")
     }
     found = await started(podman_backend, pods["2Mi"])
@@ -70,25 +70,27 @@ async def test_files_without_content_are_bounded_too(podman_backend: PodmanBacke
 
 
 async def test_a_program_on_a_noexec_mount_does_not_run(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    pod = rendered("noexec", environment, storage={"tmpfs": MOUNTS})
+    pod = rendered("noexec", installation, storage={"tmpfs": MOUNTS})
     await started(podman_backend, pod)
     run = inside(pod.name, "sh", "-c", "cp /bin/busybox /app/.cache/b && chmod 755 /app/.cache/b && /app/.cache/b true")
     assert (run.returncode, "Permission denied" in run.stderr) == (126, True)
 
 
-async def test_the_next_start_finds_the_mount_empty(podman_backend: PodmanBackend, environment: Environment) -> None:
-    pod = rendered("empty", environment, storage={"tmpfs": MOUNTS})
+async def test_the_next_start_finds_the_mount_empty(podman_backend: PodmanBackend, installation: Installation) -> None:
+    pod = rendered("empty", installation, storage={"tmpfs": MOUNTS})
     await started(podman_backend, pod)
     assert inside(pod.name, "sh", "-c", "echo x >/tmp/left").returncode == 0
     await started(podman_backend, pod)
     assert inside(pod.name, "ls", "/tmp").stdout == ""
 
 
-async def test_a_changed_size_holds_at_the_next_start(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_a_changed_size_holds_at_the_next_start(
+    podman_backend: PodmanBackend, installation: Installation
+) -> None:
     for size in ("2Mi", "3Mi"):
-        pod = rendered("resized", environment, storage={"tmpfs": [{"mountPath": "/tmp", "size": size}]})
+        pod = rendered("resized", installation, storage={"tmpfs": [{"mountPath": "/tmp", "size": size}]})
         found = await started(podman_backend, pod)
     (mount,) = [m for m in await podman_backend.mounts(found) if m.mount_path == "/tmp"]
     assert mount.size == 3 << 20
@@ -96,9 +98,9 @@ async def test_a_changed_size_holds_at_the_next_start(podman_backend: PodmanBack
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_nothing_writable_in_memory_is_without_a_limit(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    pod = rendered("bounded", environment, security={"userNamespace": namespace})
+    pod = rendered("bounded", installation, security={"userNamespace": namespace})
     await started(podman_backend, pod)
     script = "df -m | while read dev size rest; do set -- $rest; [ -d $4 ] && [ -w $4 ] && echo $4 $size; done"
     lines = inside(pod.name, "sh", "-c", script).stdout.splitlines()
@@ -107,9 +109,9 @@ async def test_nothing_writable_in_memory_is_without_a_limit(
     assert max(sizes.values()) <= 16, sizes
 
 
-async def test_a_size_is_changed_while_the_pod_runs(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_a_size_is_changed_while_the_pod_runs(podman_backend: PodmanBackend, installation: Installation) -> None:
     pods = [
-        rendered("live", environment, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
+        rendered("live", installation, storage={"tmpfs": [{"mountPath": "/cache", "size": size}]})
         for size in ("2Mi", "5Mi")
     ]
     found = await started(podman_backend, pods[0])
@@ -124,12 +126,12 @@ async def test_a_size_is_changed_while_the_pod_runs(podman_backend: PodmanBacken
 
 
 async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     storage = {"tmpfs": [{"mountPath": "/cache", "size": "2Mi"}]}
     found = {}
     for name in ("full", "neighbour"):
-        pod = rendered(name, environment, storage=storage)
+        pod = rendered(name, installation, storage=storage)
         found[name] = await started(podman_backend, pod)
     assert inside("test.full", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=4").returncode == 1
     used = {
@@ -141,10 +143,10 @@ async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
 
 
 async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     storage = {"tmpfs": [{"mountPath": "/app/.cache", "size": "1Mi"}]}
-    pod = rendered("disk", environment, on_disk=frozenset({"/app/.cache"}), storage=storage)
+    pod = rendered("disk", installation, on_disk=frozenset({"/app/.cache"}), storage=storage)
     found = await started(podman_backend, pod)
     assert found.on_disk
     assert inside(pod.name, "dd", "if=/dev/zero", "of=/app/.cache/big", "bs=1M", "count=4").returncode == 0
@@ -153,14 +155,14 @@ async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     spec = {
         "storage": {"tmpfs": [{"mountPath": "/cache", "size": "2Mi", "mode": "0700"}]},
         "security": {"userNamespace": namespace},
     }
-    in_memory = rendered("moved", environment, **spec)
-    on_disk = rendered("moved", environment, on_disk=frozenset({"/cache"}), **spec)
+    in_memory = rendered("moved", installation, **spec)
+    on_disk = rendered("moved", installation, on_disk=frozenset({"/cache"}), **spec)
     await started(podman_backend, in_memory)
     script = "mkdir /cache/d && echo kept >/cache/d/file && ln -s d/file /cache/link && chmod 600 /cache/d/file"
     assert inside("test.moved", "sh", "-c", script).returncode == 0
@@ -172,7 +174,7 @@ async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(
 
 
 async def test_a_volume_that_stood_for_a_tmpfs_goes_when_nobody_has_it(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     storage = {
         "tmpfs": [{"mountPath": "/cache", "size": "2Mi"}],
@@ -181,7 +183,7 @@ async def test_a_volume_that_stood_for_a_tmpfs_goes_when_nobody_has_it(
     kept = {"test.scratch.data", "test.scratch.tmpfs-cache"}
     stands = names.scratch("test", "scratch", "/cache")
     for on_disk, expected in ((frozenset({"/cache"}), kept | {stands}), (frozenset[str](), kept)):
-        pod = rendered("scratch", environment, on_disk=on_disk, storage=storage)
+        pod = rendered("scratch", installation, on_disk=on_disk, storage=storage)
         await started(podman_backend, pod)
         await podman_backend.sweep({pod.name})
         volumes = (await podman_backend.observe()).volumes
@@ -189,19 +191,19 @@ async def test_a_volume_that_stood_for_a_tmpfs_goes_when_nobody_has_it(
 
 
 async def test_a_disk_without_room_takes_no_running_pod_down(
-    podman_backend: PodmanBackend, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    podman_backend: PodmanBackend, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = {"tmpfs": [{"mountPath": "/cache", "size": "2Mi"}]}
-    before = await started(podman_backend, rendered("noroom", environment, storage=storage))
-    call = podman_backend._userns.call
+    before = await started(podman_backend, rendered("noroom", installation, storage=storage))
+    call = podman_backend._helper.call
 
     async def full(operation: str, *arguments: Any, **named: Any) -> dict[str, Any]:
         answer = await call(operation, *arguments, **named)
         return answer | {"used": answer["free"] + 1} if operation == "room" else answer
 
-    monkeypatch.setattr(podman_backend._userns, "call", full)
+    monkeypatch.setattr(podman_backend._helper, "call", full)
     with pytest.raises(BackendError, match="do not fit on the disk"):
-        await podman_backend.start(rendered("noroom", environment, on_disk=frozenset({"/cache"}), storage=storage))
+        await podman_backend.start(rendered("noroom", installation, on_disk=frozenset({"/cache"}), storage=storage))
     assert (await podman_backend.observe()).pods["test.noroom"] == before
 
 
@@ -211,19 +213,19 @@ CACHE = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "mode": "0700"}]}
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_what_an_init_container_writes_is_there_for_the_service(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     own = {"security": {"userNamespace": namespace}}
-    pod = rendered("prepared", environment, initContainers=[WRITES], storage=CACHE, **own)
+    pod = rendered("prepared", installation, initContainers=[WRITES], storage=CACHE, **own)
     for _ in range(2):  # at every start
         await started(podman_backend, pod)
         assert inside("test.prepared", "cat", "/cache/state").stdout == "ready\n1001\n"
 
 
 async def test_an_init_container_that_fails_leaves_nothing_behind(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    pod = rendered("unprepared", environment, initContainers=[{**WRITES, "command": ["sh", "-c", "exit 3"]}])
+    pod = rendered("unprepared", installation, initContainers=[{**WRITES, "command": ["sh", "-c", "exit 3"]}])
     with pytest.raises(BackendError, match="exited with code 3"):
         await podman_backend.start(pod)
     assert pod.name not in (await podman_backend.observe()).pods
@@ -231,10 +233,10 @@ async def test_an_init_container_that_fails_leaves_nothing_behind(
 
 @pytest.mark.parametrize("programs", [False, True])
 async def test_a_mount_that_is_on_disk_keeps_its_flags_and_owner(
-    programs: bool, podman_backend: PodmanBackend, environment: Environment
+    programs: bool, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     storage = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "exec": programs}]}
-    pod = rendered("fallen", environment, storage=storage, on_disk=frozenset({"/cache"}))
+    pod = rendered("fallen", installation, storage=storage, on_disk=frozenset({"/cache"}))
     await started(podman_backend, pod)
     flags = inside(pod.name, "sh", "-c", "grep ' /cache ' /proc/mounts").stdout.split()[3].split(",")
     assert {"nosuid", "nodev", "noexec"} & set(flags) == {"nosuid", "nodev"} | (set() if programs else {"noexec"})

@@ -14,12 +14,11 @@ import pytest
 
 from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.api.conditions import Reason
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman import PodmanBackend, id_ranges
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest
 from xnai_operator.plan.observed import ObservedPod
-from xnai_operator.render import userns
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 
 def podman(*arguments: str) -> str:
@@ -27,49 +26,49 @@ def podman(*arguments: str) -> str:
 
 
 async def test_a_start_failure_told_in_a_200_is_an_error_and_leaves_nothing(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         ports = [{"name": "http", "containerPort": 80, "hostPort": taken.getsockname()[1]}]
         with pytest.raises(BackendError) as failed:
-            await podman_backend.start(rendered("taken", environment, ports=ports))
+            await podman_backend.start(rendered("taken", installation, ports=ports))
     assert (failed.value.reason, "address already in use" in failed.value.message) == (Reason.START_FAILED, True)
     assert "test.taken" not in (await podman_backend.observe()).pods
-    assert list(Path(environment.runtime_dir, "tmpfs").glob("test.taken.*")) == []
+    assert list(Path(installation.runtime_dir, "tmpfs").glob("test.taken.*")) == []
 
 
 async def test_a_program_that_is_not_there_leaves_nothing(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     with pytest.raises(BackendError, match="no-such-program"):
-        await podman_backend.start(rendered("missing", environment, command=["/no-such-program"]))
+        await podman_backend.start(rendered("missing", installation, command=["/no-such-program"]))
     assert "test.missing" not in podman("pod", "ls", "--format", "{{.Name}}").split()
 
 
 async def test_names_that_differ_by_a_hyphen_do_not_clash(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     volume = {"volumes": [{"name": "data", "mountPath": "/data"}]}
     for namespace, name in (("test", "a"), ("test", "a-main"), ("test-a", "main")):
-        await started(podman_backend, rendered(name, environment, namespace=namespace, storage=volume))
+        await started(podman_backend, rendered(name, installation, namespace=namespace, storage=volume))
     observed = await podman_backend.observe()
     assert {"test.a.data", "test.a-main.data", "test-a.main.data"} <= observed.volumes
 
 
 async def test_two_services_with_a_config_of_one_name_keep_their_own(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     config = {"config": [{"name": "cm", "mountPath": "/c"}]}
     for name in ("one", "two"):
         contents = {("ConfigMap", "cm"): {"key": name.encode()}}
-        await started(podman_backend, rendered(name, environment, contents, storage=config))
+        await started(podman_backend, rendered(name, installation, contents, storage=config))
     assert [inside(f"test.{name}", "cat", "/c/key").stdout for name in ("one", "two")] == ["one", "two"]
 
 
 async def test_a_config_cannot_be_turned_against_the_host(
-    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+    podman_backend: PodmanBackend, installation: Installation, tmp_path: Path
 ) -> None:
     # CVE-2025-9566, open in Debian 13's package: kube play wrote through a link that a container had put into its
     # config volume.
@@ -77,7 +76,7 @@ async def test_a_config_cannot_be_turned_against_the_host(
     victim.write_text("untouched")
     config = {"config": [{"name": "cm", "mountPath": "/c"}]}
     for text in (b"first", b"overwritten"):
-        pod = rendered("attack", environment, {("ConfigMap", "cm"): {"key": text}}, storage=config)
+        pod = rendered("attack", installation, {("ConfigMap", "cm"): {"key": text}}, storage=config)
         await started(podman_backend, pod)
         attack = inside(pod.name, "sh", "-c", f"ln -sf {victim} /c/key")
         assert attack.returncode == 1, attack.stdout
@@ -85,10 +84,10 @@ async def test_a_config_cannot_be_turned_against_the_host(
 
 
 async def test_a_secret_is_on_no_disk_and_not_in_inspect(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     secret = {"secrets": [{"name": "s", "mountPath": "/run/secrets/s"}]}
-    pod = rendered("secret", environment, {("Secret", "s"): {"password": b"correct horse"}}, storage=secret)
+    pod = rendered("secret", installation, {("Secret", "s"): {"password": b"correct horse"}}, storage=secret)
     await started(podman_backend, pod)
     assert inside(pod.name, "cat", "/run/secrets/s/password").stdout == "correct horse"
     assert inside(pod.name, "ls", "-ln", "/run/secrets/s/password").stdout.split()[:4:2] == ["-r--------", "1001"]
@@ -99,18 +98,18 @@ async def test_a_secret_is_on_no_disk_and_not_in_inspect(
 
 
 async def test_a_volume_belongs_to_the_service_although_the_image_says_otherwise(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     volume = {"volumes": [{"name": "owned", "mountPath": "/owned-by-5"}]}
-    pod = rendered("owner", environment, storage=volume)
+    pod = rendered("owner", installation, storage=volume)
     await started(podman_backend, pod)
     assert inside(pod.name, "sh", "-c", "echo x >/owned-by-5/file").returncode == 0
-    await started(podman_backend, rendered("owner", environment, storage=volume, env=[{"name": "A", "value": "1"}]))
+    await started(podman_backend, rendered("owner", installation, storage=volume, env=[{"name": "A", "value": "1"}]))
     assert inside(pod.name, "cat", "/owned-by-5/file").stdout == "x\n"
 
 
-async def test_podman_does_not_restart_what_ends(podman_backend: PodmanBackend, environment: Environment) -> None:
-    await podman_backend.start(rendered("ends", environment, command=["sh", "-c", "exit 3"]))
+async def test_podman_does_not_restart_what_ends(podman_backend: PodmanBackend, installation: Installation) -> None:
+    await podman_backend.start(rendered("ends", installation, command=["sh", "-c", "exit 3"]))
     subprocess.run(["podman", "wait", "test.ends-main"], check=True, capture_output=True)
     pod = (await podman_backend.observe()).pods["test.ends"]
     assert (pod.running, pod.exit_code, pod.finished_at > 0) == (False, 3, True)
@@ -118,12 +117,12 @@ async def test_podman_does_not_restart_what_ends(podman_backend: PodmanBackend, 
 
 
 async def test_a_pod_of_somebody_else_is_not_touched(
-    podman_backend: PodmanBackend, environment: Environment, image: str
+    podman_backend: PodmanBackend, installation: Installation, image: str
 ) -> None:
     podman("pod", "create", "--name", "test.theirs")
     try:
         with pytest.raises(BackendError, match="not this operator's"):
-            await podman_backend.start(rendered("theirs", environment))
+            await podman_backend.start(rendered("theirs", installation))
         assert "test.theirs" in podman("pod", "ls", "--format", "{{.Name}}").split()
         assert "test.theirs" not in (await podman_backend.observe()).pods
     finally:
@@ -131,8 +130,8 @@ async def test_a_pod_of_somebody_else_is_not_touched(
 
 
 @pytest.mark.parametrize("mode", ["Namespace", "Alone"])
-async def test_the_mtu_is_1500(mode: str, podman_backend: PodmanBackend, environment: Environment) -> None:
-    pod = rendered("mtu", environment, network={"mode": mode})
+async def test_the_mtu_is_1500(mode: str, podman_backend: PodmanBackend, installation: Installation) -> None:
+    pod = rendered("mtu", installation, network={"mode": mode})
     await started(podman_backend, pod)
     script = "for f in /sys/class/net/*; do [ $f = /sys/class/net/lo ] || cat $f/mtu; done"
     assert set(inside(pod.name, "sh", "-c", script).stdout.split()) == {"1500"}
@@ -149,9 +148,11 @@ PROBES = [
 ]
 
 
-async def test_probes_of_ports_that_are_not_published(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_probes_of_ports_that_are_not_published(
+    podman_backend: PodmanBackend, installation: Installation
+) -> None:
     web = ["sh", "-c", "echo hello >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"]
-    pod = await started(podman_backend, rendered("web", environment, command=web))
+    pod = await started(podman_backend, rendered("web", installation, command=web))
     while not (await podman_backend.probe(pod, ProbeRequest(2, tcp=8080))).success:
         pass
     found = [await podman_backend.probe(pod, request) for request, _, _ in PROBES]
@@ -159,9 +160,9 @@ async def test_probes_of_ports_that_are_not_published(podman_backend: PodmanBack
 
 
 async def test_a_process_has_no_capability_and_gains_none(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    pod = rendered("rights", environment)
+    pod = rendered("rights", installation)
     found = await started(podman_backend, pod)
     status = Path(f"/proc/{found.pid}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -170,7 +171,7 @@ async def test_a_process_has_no_capability_and_gains_none(
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_the_user_reads_its_secrets_and_keeps_its_volume_in_every_user_namespace(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     storage = {
         "volumes": [{"name": "kept", "mountPath": "/data"}],
@@ -183,17 +184,17 @@ async def test_the_user_reads_its_secrets_and_keeps_its_volume_in_every_user_nam
         ("cat /s/password /c/key && echo z >/data/file", "xy"),
         ("cat /s/password /c/key /data/file", "xyz\n"),
     ):
-        pod = rendered("user", environment, contents, env=[{"name": "SCRIPT", "value": script}], **spec)
+        pod = rendered("user", installation, contents, env=[{"name": "SCRIPT", "value": script}], **spec)
         await started(podman_backend, pod)
         done = inside(pod.name, "sh", "-c", script)
         assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
 async def test_a_kept_id_owns_the_files_of_the_user(
-    podman_backend: PodmanBackend, environment: Environment, tmp_path: Path
+    podman_backend: PodmanBackend, installation: Installation, tmp_path: Path
 ) -> None:
     storage = {"hostPaths": [{"path": str(tmp_path), "mountPath": "/mine", "readOnly": False}]}
-    pod = rendered("kept", environment, security={"userNamespace": "KeepId"}, storage=storage)
+    pod = rendered("kept", installation, security={"userNamespace": "KeepId"}, storage=storage)
     await started(podman_backend, pod)
     assert inside(pod.name, "sh", "-c", "echo x >/mine/file").returncode == 0
     assert (tmp_path / "file").stat().st_uid == os.getuid()
@@ -201,8 +202,8 @@ async def test_a_kept_id_owns_the_files_of_the_user(
 
 def rival(service: str) -> str:
     """A service that would have the same ids first."""
-    first = userns.choose(f"test.{service}", ())
-    return next(name for name in (f"r{n}" for n in range(1000)) if userns.choose(f"test.{name}", ()) == first)
+    first = id_ranges.choose(f"test.{service}", ())
+    return next(name for name in (f"r{n}" for n in range(1000)) if id_ranges.choose(f"test.{name}", ()) == first)
 
 
 def ranges(pod: ObservedPod) -> list[range]:
@@ -211,13 +212,13 @@ def ranges(pod: ObservedPod) -> list[range]:
     return [range(int(first), int(first) + int(many)) for _, first, many in map(str.split, lines)]
 
 
-async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBackend, installation: Installation) -> None:
     own = {"security": {"userNamespace": "Auto", "runAsUser": 65532}}
     same = rival("one")
     kept = {"security": {"userNamespace": "KeepId"}}
-    await started(podman_backend, rendered("all", environment, **kept))  # leaves Podman no id to choose
-    await started(podman_backend, rendered("shares", environment))
-    await asyncio.gather(*(podman_backend.start(rendered(name, environment, **own)) for name in ("one", same)))
+    await started(podman_backend, rendered("all", installation, **kept))  # leaves Podman no id to choose
+    await started(podman_backend, rendered("shares", installation))
+    await asyncio.gather(*(podman_backend.start(rendered(name, installation, **own)) for name in ("one", same)))
     observed = (await podman_backend.observe()).pods
     parts = [part for name in ("one", same) for part in ranges(observed[f"test.{name}"])]
     assert [a for a, b in itertools.combinations(parts, 2) if a.start < b.stop and b.start < a.stop] == []
@@ -226,39 +227,39 @@ async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBacke
 
 
 async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_run(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     own = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
     same = rival("owns")
-    before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    before = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     await podman_backend.stop("test.owns", 0)
-    other = ranges(await started(podman_backend, rendered(same, environment, **own)))
-    again = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    other = ranges(await started(podman_backend, rendered(same, installation, **own)))
+    again = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     assert (before == again, before == other) == (True, False)
     await podman_backend.stop("test.owns", 0)
     podman("volume", "rm", "test.owns.left")
 
 
 async def test_a_pod_keeps_the_ids_of_its_volume_when_those_it_would_have_first_are_free_again(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     own = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
     same = rival("owns")
-    await started(podman_backend, rendered(same, environment, **own))
-    before = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    await started(podman_backend, rendered(same, installation, **own))
+    before = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     await podman_backend.stop(f"test.{same}", 0)
-    again = ranges(await started(podman_backend, rendered("owns", environment, storage=storage, **own)))
+    again = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     assert before == again
     await podman_backend.stop("test.owns", 0)
     podman("volume", "rm", "test.owns.left")
 
 
 async def test_what_it_uses_is_measured_in_ids_of_its_own(
-    podman_backend: PodmanBackend, environment: Environment
+    podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    pod = await started(podman_backend, rendered("used", environment, security={"userNamespace": "Auto"}))
+    pod = await started(podman_backend, rendered("used", installation, security={"userNamespace": "Auto"}))
     assert inside("test.used", "dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=4").returncode == 0
     usage = await podman_backend.usage(pod)
     assert (usage.memory > 0, usage.tmpfs_used) == (True, 4 << 20)
@@ -266,10 +267,10 @@ async def test_what_it_uses_is_measured_in_ids_of_its_own(
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_a_cpu_set_holds_for_every_thread(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment
+    namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     own = {"resources": {"cpuSet": "1"}, "security": {"userNamespace": namespace}}
-    pod = await started(podman_backend, rendered("bound", environment, **own))
+    pod = await started(podman_backend, rendered("bound", installation, **own))
     assert os.sched_getaffinity(pod.pid) == {1}
     assert "Cpus_allowed_list:\t1\n" in inside("test.bound", "cat", "/proc/1/status").stdout
 
@@ -282,13 +283,13 @@ SERVES = {
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
 async def test_only_clients_reach_a_pod_and_users_its_published_port(
-    namespace: str, podman_backend: PodmanBackend, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    namespace: str, podman_backend: PodmanBackend, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")  # a normal user's, without nft's place
     own = {"security": {"userNamespace": namespace}}
-    server = await started(podman_backend, rendered("server", environment, **SERVES, **own))
-    await started(podman_backend, rendered("stranger", environment))
-    client = await started(podman_backend, rendered("client", environment, **own))
+    server = await started(podman_backend, rendered("server", installation, **SERVES, **own))
+    await started(podman_backend, rendered("stranger", installation))
+    client = await started(podman_backend, rendered("client", installation, **own))
 
     def reaches(service: str) -> bool:
         asked = "echo 'GET / HTTP/1.0' | timeout 10 nc -w 3 server 8080 | grep -q HTTP"
@@ -297,7 +298,7 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     deadline = time.monotonic() + 30
     while not reaches("stranger"):  # as Podman leaves it, once the server listens
         assert time.monotonic() < deadline
-    await podman_backend.restrict(server, [client])
+    await podman_backend.allow_ingress_from(server, [client])
     assert (reaches("client"), reaches("stranger")) == (True, False)
     with socket.create_connection(("127.0.0.1", 18080), 2) as published:
         published.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -305,13 +306,13 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     probed = await podman_backend.probe(server, ProbeRequest(1.0, tcp=8080))
     assert probed.success
     assert inside("test.server", "nslookup", "client").returncode == 0  # its own way out is open
-    await podman_backend.restrict(server, [])
+    await podman_backend.allow_ingress_from(server, [])
     assert not reaches("client")
 
 
-async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, environment: Environment) -> None:
+async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, installation: Installation) -> None:
     deaf = ["sh", "-c", "trap 'echo > /tmp/asked' TERM; while :; do sleep 0.1; done"]
-    await started(podman_backend, rendered("deaf", environment, command=deaf))
+    await started(podman_backend, rendered("deaf", installation, command=deaf))
     stopping = asyncio.create_task(podman_backend.stop("test.deaf", 15))
     while (await asyncio.to_thread(inside, "test.deaf", "ls", "/tmp/asked")).returncode != 0:
         assert not stopping.done()

@@ -1,17 +1,19 @@
 """Builders for the pure core: state in, state out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.world import World
 from xnai_operator.api import resources
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 
 @pytest.fixture
-def environment() -> Environment:
-    return Environment("/run/user/1001/xnai", "/home/xnai/models", b"k" * 32, cores=2)
+def installation() -> Installation:
+    return Installation("/run/user/1001/xnai", "/home/xnai/models", b"k" * 32, cores=2)
 
 
 def make_service(name: str = "redis", created: str = "2026-01-01T00:00:00Z", **spec: Any) -> XnaiService:
@@ -27,3 +29,8 @@ def make_service(name: str = "redis", created: str = "2026-01-01T00:00:00Z", **s
         "spec": {"image": "localhost/app:1", **spec},
     }
     return resources.service(body)
+
+
+@pytest.fixture
+def world(installation: Installation, tmp_path: Path) -> World:
+    return World(installation, tmp_path)

@@ -30,7 +30,7 @@ class Sizing(Spec):
     """Never more."""
 
 
-class Pressure(Spec):
+class FillThresholds(Spec):
     """When a mount that fills is told of; of its bytes or its inodes, whichever are nearer to their end."""
 
     rules: ClassVar = (Rule("self.alertPercent <= self.fullPercent", "alertPercent must not be more than fullPercent"),)
@@ -57,7 +57,7 @@ class TmpfsPolicySpec(Spec):
     disk until the next start that finds room."""
     sizing: Sizing = Sizing()
     """Sizes by use."""
-    pressure: Pressure = Pressure()
+    thresholds: FillThresholds = FillThresholds()
     """When a mount that fills is told of."""
     mounts: Annotated[list[TmpfsMount], Field(min_length=1, max_length=32)]
     """The mounts."""

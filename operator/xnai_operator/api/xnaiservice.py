@@ -13,7 +13,7 @@ Uid = Annotated[int, Field(ge=0, le=65534)]
 
 
 class EnvVar(Spec):
-    """A literal environment variable. Secrets are files (`storage.secrets`): inspect shows the environment."""
+    """A literal environment variable. Secrets are files (`storage.secrets`): inspect shows the installation."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
     """The variable."""
@@ -35,7 +35,7 @@ class InitContainer(Spec):
     args: Annotated[list[Argument], Field(max_length=128)] = []
     """Replaces the image's command."""
     env: Annotated[list[EnvVar], Field(max_length=128)] = []
-    """Environment variables."""
+    """Installation variables."""
 
 
 class Port(Spec):
@@ -305,7 +305,7 @@ class XnaiServiceSpec(Spec):
     args: Annotated[list[Argument], Field(max_length=128)] = []
     """Replaces the image's command."""
     env: Annotated[list[EnvVar], Field(max_length=128)] = []
-    """Environment variables."""
+    """Installation variables."""
     init_containers: Annotated[list[InitContainer], Field(max_length=8)] = []
     """Run to their end, one after another, at every start before the service's container; ten minutes in all."""
     ports: Annotated[list[Port], Field(max_length=32)] = []

@@ -29,10 +29,10 @@ class Backend(Protocol):
     async def resize(self, pod: RenderedPod) -> None:
         """Give the tmpfs mounts of the running pod the sizes of `pod`, with what is in them."""
 
-    async def tell(self, name: str, step: int) -> None:
+    async def signal_pressure(self, name: str, step: int) -> None:
         """Let the pod read the step of the pressure ladder it is to follow. Nothing when it takes no such signal."""
 
-    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+    async def allow_ingress_from(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
         """From now on only these pods may open connections to the pod, and who uses its published ports."""
 
     async def usage(self, pod: ObservedPod) -> Usage:

@@ -9,7 +9,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.checks.preflight import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
-from xnai_operator.memory.admission import Holding
+from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
@@ -32,7 +32,7 @@ class FakeBackend:
         """Pod name -> the step it was told last."""
         self.memory_used: dict[str, int] = {}
         """Pod name -> bytes its processes use."""
-        self.reached_by: dict[str, set[str]] = {}
+        self.ingress: dict[str, set[str]] = {}
         """Pod name -> pods that may connect to it."""
         self.used: dict[str, int] = {}
         """Mount path -> bytes in use."""
@@ -72,7 +72,9 @@ class FakeBackend:
             image_id=image,
             on_disk=names.LABEL_FALLBACK in labels,
             reduced=names.LABEL_REDUCED in labels,
-            holding=Holding.from_text(labels[names.LABEL_HOLDING]) if names.LABEL_HOLDING in labels else None,
+            allocation=Allocation.from_text(labels[names.LABEL_ALLOCATION])
+            if names.LABEL_ALLOCATION in labels
+            else None,
         )
         self._rendered[pod.name] = pod
         self.starts.append(pod.name)
@@ -113,14 +115,14 @@ class FakeBackend:
         self.resizes.append(pod.name)
         self._rendered[pod.name] = pod
 
-    async def tell(self, name: str, step: int) -> None:
+    async def signal_pressure(self, name: str, step: int) -> None:
         """See Backend."""
         if name in self._rendered and self._rendered[name].signal is not None:
             self.told[name] = step
 
-    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+    async def allow_ingress_from(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
         """See Backend."""
-        self.reached_by[pod.name] = {client.name for client in clients}
+        self.ingress[pod.name] = {client.name for client in clients}
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""

@@ -11,10 +11,10 @@ from xnai_operator.api.quantity import to_bytes, to_millicores
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.memory.admission import MI, VULKAN, Demand, demand
-from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.render import names
 from xnai_operator.render.podman import FileContents
-from xnai_operator.tmpfs.mounts import normal, other_paths
+from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def _used_once(path: str, given: list[str]) -> Violation | None:
 
 def mount_paths(given: Input) -> Violation | None:
     """A path is mounted once, and nothing is mounted below a tmpfs or a persistent volume."""
-    tmpfs = [normal(mount.mount_path) for mount in given.tmpfs]
-    others = [normal(path) for path in other_paths(given.service)]
+    tmpfs = [normalise_path(mount.mount_path) for mount in given.tmpfs]
+    others = [normalise_path(path) for path in other_paths(given.service)]
     seen: set[str] = set()
     for path in tmpfs + others:
         if path in seen:
             return _wrong(Reason.MOUNT_PATH_DUPLICATE, f"{path} is mounted twice; remove one of the mounts")
         seen.add(path)
-    volumes = {normal(volume.mount_path) for volume in given.service.spec.storage.volumes}
+    volumes = {normalise_path(volume.mount_path) for volume in given.service.spec.storage.volumes}
     for outer in sorted(volumes):
         for inner in sorted(seen):
             if inner.startswith(outer.rstrip("/") + "/"):

@@ -13,16 +13,17 @@ import typer
 import yaml
 
 from xnai_controlplane import BinariesError, StartError
-from xnai_operator import setup
-from xnai_operator.cli import background, doctor, manifests, preview, serve, size, status, up
+from xnai_operator import wiring
+from xnai_operator.cli import background, doctor, preview, serve, size, status, up
 from xnai_operator.cli.output import Exit, Format, err, fail, out, show
-from xnai_operator.cli.root import hand_over
+from xnai_operator.cli.root import exec_as_user
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError, BackendError, XnaiError
-from xnai_operator.memory.sizing import Load
+from xnai_operator.kube import manifests
+from xnai_operator.kube.client import KubeClient
+from xnai_operator.memory.model_size import ModelOptions
 from xnai_operator.models.dry_run import DryRunError
 from xnai_operator.models.gguf import GgufError
-from xnai_operator.reconcile.kube import KubeApi
 
 T = TypeVar("T")
 
@@ -58,14 +59,14 @@ def _bodies(files: list[str]) -> list[dict[str, Any]]:
         fail(str(error), Exit.USAGE)
 
 
-def _with_api(config: Config, work: Callable[[KubeApi], Awaitable[T]]) -> T:
+def _with_api(config: Config, work: Callable[[KubeClient], Awaitable[T]]) -> T:
     """Run `work` with a client; what does not answer ends the command with 3."""
     file = serve.kubeconfig(config)
     if not file.exists():
         fail("nothing was started yet; run `xnai up`", Exit.UNAVAILABLE)
 
     async def run() -> T:
-        api = await KubeApi.connect(file)
+        api = await KubeClient.connect(file)
         try:
             return await work(api)
         finally:
@@ -91,7 +92,7 @@ def up_command(
     config = Config.read()
     faults = [finding for finding in doctor.examine(config) if finding.level == "fault"]
     if faults:
-        fail("; ".join(f"{f.check}: {f.found} ({f.mend})" for f in faults) + "; `xnai doctor` says more")
+        fail("; ".join(f"{f.check}: {f.found} ({f.fix})" for f in faults) + "; `xnai doctor` says more")
     bodies = _bodies(filename or [str(manifests.shipped("manifests"))])
     try:
         serve.use_context(config, context)
@@ -135,7 +136,7 @@ async def _stop_pods(config: Config) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         *service.argv, env={**os.environ, **service.env}, stderr=asyncio.subprocess.DEVNULL
     )
-    backend = setup.backend(config)
+    backend = wiring.backend(config)
     try:
         while not await service.ready():
             if process.returncode is not None:
@@ -177,7 +178,7 @@ def status_command(output: Output = Format.TABLE) -> None:
     else:
         show(status.for_scripts(rows), (), output)
     if not all(row["ready"] for row in rows):
-        raise typer.Exit(Exit.NOT_SO)
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 @app.command(epilog="Example:\n\n  export KUBECONFIG=$(xnai kubeconfig)")
@@ -209,7 +210,7 @@ def plan(filename: Files, output: Output = Format.TABLE) -> None:
     else:
         out.print("no changes")
     if rows:
-        raise typer.Exit(Exit.NOT_SO)
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 @app.command(
@@ -233,7 +234,7 @@ def size_command(
     config = Config.read()
     if device not in {"cpu", "vulkan"}:
         fail(f"--device {device}: cpu or vulkan", Exit.USAGE)
-    load = Load(ctx, parallel, kv_type.value, flash_attention, device="vulkan" if device == "vulkan" else "cpu")
+    load = ModelOptions(ctx, parallel, kv_type.value, flash_attention, device="vulkan" if device == "vulkan" else "cpu")
     try:
         header = size.read(model, config.models)
         told = size.report(config, header, load, size.exact(model, config.models, load) if exact else {})
@@ -251,7 +252,7 @@ def size_command(
         verdict = "fits" if told["fits"] else "does not fit"
         out.print(f"\n{verdict}: {room}; the longest context that fits is {told['longestContext']}")
     if not told["fits"]:
-        raise typer.Exit(Exit.NOT_SO)
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 @app.command(name="doctor")
@@ -265,11 +266,9 @@ def doctor_command(output: Output = Format.TABLE) -> None:
         for finding in findings:
             out.print(f"{marks[finding.level]}{' ' * (10 - len(finding.level))} {finding.check}: {finding.found}")
             if finding.level != "ok":
-                out.print(
-                    f"           why: {finding.why}\n           mend: {finding.mend}", markup=False, soft_wrap=True
-                )
+                out.print(f"           why: {finding.why}\n           fix: {finding.fix}", markup=False, soft_wrap=True)
     if any(finding.level == "fault" for finding in findings):
-        raise typer.Exit(Exit.NOT_SO)
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 @app.command(epilog="Examples:\n\n  xnai logs rag-api\n\n  xnai logs operator --tail 50")
@@ -286,7 +285,7 @@ def logs(
         return
 
     async def read() -> str:
-        backend = setup.backend(config)
+        backend = wiring.backend(config)
         try:
             return await backend.logs(f"{namespace}.{name}", tail)
         finally:
@@ -300,7 +299,7 @@ def logs(
 
 def main() -> None:
     """The entry point."""
-    hand_over(sys.argv[1:])
+    exec_as_user(sys.argv[1:])
     try:
         app(prog_name="xnai")
     except KeyboardInterrupt:

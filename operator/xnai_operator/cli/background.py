@@ -19,7 +19,7 @@ Description=XNAi operator: private control plane, Podman service, operator
 
 [Service]
 ExecStart={python} -m xnai_operator.cli serve
-Environment=PATH={path} XNAI_INSTANCE={instance}
+Installation=PATH={path} XNAI_INSTANCE={instance}
 Restart=on-failure
 KillMode=process
 TimeoutStopSec=90

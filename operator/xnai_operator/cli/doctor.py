@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from xnai_operator.config import Config
 from xnai_operator.host import node
-from xnai_operator.host.signals import Signals
+from xnai_operator.host.memory_reader import MemoryReader
 
 MINIMUM: Final = (5, 4)
 
@@ -26,11 +26,11 @@ class Finding:
     level: str
     found: str
     why: str = ""
-    mend: str = ""
+    fix: str = ""
 
     def row(self) -> dict[str, Any]:
         """For output."""
-        return {"check": self.check, "level": self.level, "found": self.found, "why": self.why, "mend": self.mend}
+        return {"check": self.check, "level": self.level, "found": self.found, "why": self.why, "fix": self.fix}
 
 
 def _ok(check: str, found: str) -> Finding:
@@ -40,15 +40,15 @@ def _ok(check: str, found: str) -> Finding:
 def podman(_: Config) -> Finding:
     """Podman of at least 5.4."""
     why = "older versions run kube YAML differently and drop fields without a word"
-    mend = "install Podman 5.4 or newer: Debian 13, Ubuntu 25.04, Fedora 41 or later have it"
+    fix = "install Podman 5.4 or newer: Debian 13, Ubuntu 25.04, Fedora 41 or later have it"
     if shutil.which("podman") is None:
-        return Finding("podman", "fault", "not installed", why, mend)
+        return Finding("podman", "fault", "not installed", why, fix)
     text = subprocess.run(["podman", "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"(\d+)\.(\d+)\.\d+", text)
     if match is None:
-        return Finding("podman", "fault", text.strip() or "podman --version says nothing", why, mend)
+        return Finding("podman", "fault", text.strip() or "podman --version says nothing", why, fix)
     level = "ok" if (int(match[1]), int(match[2])) >= MINIMUM else "fault"
-    return Finding("podman", level, match[0], why, mend) if level == "fault" else _ok("podman", match[0])
+    return Finding("podman", level, match[0], why, fix) if level == "fault" else _ok("podman", match[0])
 
 
 def user(_: Config) -> Finding:
@@ -68,8 +68,8 @@ def subids(_: Config) -> Finding:
             missing.append(file)
     if missing:
         why = "containers need more than one user id"
-        mend = f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} && podman system migrate"
-        return Finding("subordinate ids", "fault", f"no line for {name} in {', '.join(missing)}", why, mend)
+        fix = f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} && podman system migrate"
+        return Finding("subordinate ids", "fault", f"no line for {name} in {', '.join(missing)}", why, fix)
     return _ok("subordinate ids", "present")
 
 
@@ -95,8 +95,8 @@ def runtime_directory(config: Config) -> Finding:
     base = config.runtime.parent
     why = "tmpfs directories, secrets and sockets live there"
     if not base.is_dir() or not os.access(base, os.W_OK):
-        mend = "log in through a session (ssh, a console), or: sudo loginctl enable-linger $USER"
-        return Finding("runtime directory", "fault", f"{base} is not writable", why, mend)
+        fix = "log in through a session (ssh, a console), or: sudo loginctl enable-linger $USER"
+        return Finding("runtime directory", "fault", f"{base} is not writable", why, fix)
     return _ok("runtime directory", str(base))
 
 
@@ -105,21 +105,21 @@ def cgroups(_: Config, sys: Path = Path("/sys")) -> Finding:
     why = "the kernel enforces no such limit of rootless pods; admission still holds the sum of memory"
     version, controllers = node.controllers(sys, os.getuid())
     if version == 1:
-        mend = "boot with systemd.unified_cgroup_hierarchy=1"
-        return Finding("cgroups", "warning", "version 1: no memory and CPU limits", why, mend)
+        fix = "boot with systemd.unified_cgroup_hierarchy=1"
+        return Finding("cgroups", "warning", "version 1: no memory and CPU limits", why, fix)
     missing = [name for name in ("memory", "cpu", "pids") if name not in controllers]
     absent = [name for name in missing if name not in node.kernel_controllers(sys)]
     if absent:
-        mend = f"boot without cgroup_disable={','.join(absent)}; on a Raspberry Pi, with cgroup_enable=memory"
-        return Finding("cgroups", "warning", f"version 2, a kernel without {', '.join(absent)}", why, mend)
+        fix = f"boot without cgroup_disable={','.join(absent)}; on a Raspberry Pi, with cgroup_enable=memory"
+        return Finding("cgroups", "warning", f"version 2, a kernel without {', '.join(absent)}", why, fix)
     if missing:
-        mend = (
+        fix = (
             "sudo mkdir -p /etc/systemd/system/user@.service.d && "
             "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "
             "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && "
             "sudo systemctl daemon-reload, then log in again"
         )
-        return Finding("cgroups", "warning", f"version 2 without {', '.join(missing)} for this user", why, mend)
+        return Finding("cgroups", "warning", f"version 2 without {', '.join(missing)} for this user", why, fix)
     return _ok("cgroups", f"version 2, delegated: {', '.join(controllers)}")
 
 
@@ -158,11 +158,11 @@ def gpu(_: Config) -> Finding:
 
 def signals(_: Config) -> Finding:
     """What the pressure ladder goes by."""
-    lacking = Signals().lacking()
+    lacking = MemoryReader().lacking()
     if lacking:
         why = "the operator sees a shortage of memory later, or not which pod suffers"
-        mend = "boot with psi=1, and cgroup version 2 (systemd.unified_cgroup_hierarchy=1)"
-        return Finding("memory signals", "warning", f"missing: {'; '.join(lacking)}", why, mend)
+        fix = "boot with psi=1, and cgroup version 2 (systemd.unified_cgroup_hierarchy=1)"
+        return Finding("memory signals", "warning", f"missing: {'; '.join(lacking)}", why, fix)
     return _ok("memory signals", "MemAvailable, PSI of the machine, PSI and events of pods")
 
 

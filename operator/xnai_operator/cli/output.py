@@ -21,7 +21,7 @@ class Exit(IntEnum):
     3 the control plane or Podman does not answer."""
 
     OK = 0
-    NOT_SO = 1
+    CONDITION_FALSE = 1
     USAGE = 2
     UNAVAILABLE = 3
 
@@ -34,7 +34,7 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-def fail(message: str, code: Exit = Exit.NOT_SO) -> NoReturn:
+def fail(message: str, code: Exit = Exit.CONDITION_FALSE) -> NoReturn:
     """Say what is wrong and end."""
     err.print(f"[red]error:[/red] {message}" if err.is_terminal else f"error: {message}", markup=err.is_terminal)
     raise typer.Exit(code)

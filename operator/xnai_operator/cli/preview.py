@@ -3,17 +3,18 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from xnai_operator import setup
+from xnai_operator import wiring
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import STARTS, Reason, Type
-from xnai_operator.cli import manifests
 from xnai_operator.config import Config
+from xnai_operator.kube import manifests
+from xnai_operator.kube.cache import ObjectCache
+from xnai_operator.kube.client import KubeClient
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Facts, Plan, Pressure
-from xnai_operator.reconcile.kube import KubeApi
-from xnai_operator.reconcile.pressure import stored_ladder
-from xnai_operator.reconcile.store import Store
+from xnai_operator.plan.types import Facts, NodePressure, Plan
+from xnai_operator.reconcile.gather import desired
+from xnai_operator.reconcile.memory_watch import stored_ladder
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
 
@@ -37,16 +38,16 @@ def rendered(config: Config, bodies: list[dict[str, Any]]) -> list[dict[str, Any
         for kind, sources in (("ConfigMap", service.spec.storage.config), ("Secret", service.spec.storage.secrets)):
             for source in sources:
                 known.setdefault((kind, source.name), {}).update(dict.fromkeys(source.keys, b""))
-    environment = setup.environment(config)
-    return [render(s, merged(s, policies), contents[s.namespace], environment).document for s in services]
+    installation = wiring.installation(config)
+    return [render(s, merged(s, policies), contents[s.namespace], installation).document for s in services]
 
 
-async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], now: float) -> tuple[Plan, set[str]]:
+async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]], now: float) -> tuple[Plan, set[str]]:
     """The plan as if `bodies` were applied, and the keys of what they name. Nothing is written.
 
     Raises BackendError, ApiError.
     """
-    store = Store()
+    store = ObjectCache()
     for body in await api.list_all():
         store.observe(body)
     named = set()
@@ -60,11 +61,11 @@ async def planned(config: Config, api: KubeApi, bodies: list[dict[str, Any]], no
         store.observe(merged_body)
         if body["kind"] == "XnaiService":
             named.add(f"{namespace}.{metadata['name']}")
-    desired = store.desired(ModelFolder(config.models).read())
-    pressure = Pressure(stored_ladder(config.pressure))
-    backend = setup.backend(config)
+    wanted = desired(store, ModelFolder(config.models).read())
+    pressure = NodePressure(stored_ladder(config.pressure))
+    backend = wiring.backend(config)
     try:
-        facts = Facts(desired, await backend.observe(), setup.machine(config), {}, {}, pressure=pressure)
+        facts = Facts(wanted, await backend.observe(), wiring.node_resources(config), {}, {}, pressure=pressure)
         running = [pod for pod in facts.observed.pods.values() if pod.running]
         mounts = {pod.name: tuple(await backend.mounts(pod)) for pod in running}
     finally:

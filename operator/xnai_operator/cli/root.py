@@ -7,7 +7,7 @@ from typing import Final
 ENVIRONMENT: Final = Path(__file__).resolve().parents[3] / "hack" / "env"
 
 
-def hand_over(arguments: list[str]) -> None:
+def exec_as_user(arguments: list[str]) -> None:
     """Replace this process when it is root's and the environment is there; otherwise return.
 
     Files named with -f may lie where the environment does not see them: they go in through standard input.

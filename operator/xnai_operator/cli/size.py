@@ -7,8 +7,8 @@ from typing import Any
 from xnai_operator.cli.output import mebibytes
 from xnai_operator.config import Config
 from xnai_operator.host import node
-from xnai_operator.memory.model import ModelHeader
-from xnai_operator.memory.sizing import Load, Size, size
+from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.model_size import ModelOptions, Size, size
 from xnai_operator.models import gguf
 from xnai_operator.models.dry_run import DryRunError, dry_run
 
@@ -21,7 +21,7 @@ def read(model: str, models: Path) -> ModelHeader:
     return gguf.read_file(path if path.exists() else models / model)
 
 
-def exact(model: str, models: Path, load: Load) -> dict[str, int]:
+def exact(model: str, models: Path, load: ModelOptions) -> dict[str, int]:
     """What llama.cpp reserves, by part. Raises DryRunError."""
     path = Path(model) if Path(model).exists() else models / model
     if not path.exists():
@@ -29,7 +29,7 @@ def exact(model: str, models: Path, load: Load) -> dict[str, int]:
     return dry_run(path, load)
 
 
-def report(config: Config, header: ModelHeader, load: Load, reserved: Mapping[str, int]) -> dict[str, Any]:
+def report(config: Config, header: ModelHeader, load: ModelOptions, reserved: Mapping[str, int]) -> dict[str, Any]:
     """The parts and sums in bytes, and what fits. `reserved`: of a dry run, by part."""
     needed = size(header, load)
     room = max(node.read().memory - config.reserve, 0)
@@ -49,15 +49,15 @@ def report(config: Config, header: ModelHeader, load: Load, reserved: Mapping[st
     }
 
 
-def longest_context(header: ModelHeader, load: Load, room: int) -> int:
+def longest_context(header: ModelHeader, load: ModelOptions, room: int) -> int:
     """The longest context, in steps of 256 up to what the model was trained for, that fits into `room`; 0 when none."""
     trained = int(header.value("context_length", 0) or 131072)
     fitting = [c for c in range(256, trained + 1, 256) if _with(header, load, c).total <= room]
     return max(fitting, default=0)
 
 
-def _with(header: ModelHeader, load: Load, context: int) -> Size:
-    return size(header, Load(**{**load.__dict__, "context": context}))
+def _with(header: ModelHeader, load: ModelOptions, context: int) -> Size:
+    return size(header, ModelOptions(**{**load.__dict__, "context": context}))
 
 
 def rows(told: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xnai_operator import setup
+from xnai_operator import wiring
 from xnai_operator.api import resources
 from xnai_operator.api.resources import InvalidResourceError
 from xnai_operator.backends.base import Backend, ObservedPod
@@ -11,17 +11,17 @@ from xnai_operator.cli.output import mebibytes
 from xnai_operator.cli.up import readiness
 from xnai_operator.config import Config
 from xnai_operator.errors import BackendError
-from xnai_operator.host.signals import Signals
-from xnai_operator.reconcile.kube import KubeApi
-from xnai_operator.reconcile.pressure import stored_ladder
+from xnai_operator.host.memory_reader import MemoryReader
+from xnai_operator.kube.client import KubeClient
+from xnai_operator.reconcile.memory_watch import stored_ladder
 
 COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmpfs_size", "url", "message")
 
 
-async def rows(config: Config, api: KubeApi) -> list[dict[str, Any]]:
+async def rows(config: Config, api: KubeClient) -> list[dict[str, Any]]:
     """One row a service. Sizes in bytes under `…Bytes`, and as text for the table."""
     listed = await api.get("/apis/xnai.dev/v1alpha1/xnaiservices")
-    backend = setup.backend(config)
+    backend = wiring.backend(config)
     pods: dict[str, ObservedPod] = {}
     failure = ""
     try:
@@ -79,7 +79,7 @@ def url(body: dict[str, Any]) -> str:
 
 def memory(config: Config) -> str:
     """A line on the memory of the machine."""
-    reading, step = Signals().read(), stored_ladder(config.pressure).step
+    reading, step = MemoryReader().read(), stored_ladder(config.pressure).step
     return (
         f"{mebibytes(reading.available)} of {mebibytes(reading.total)} of the machine's memory are available; "
         f"pressure: {step.word}"

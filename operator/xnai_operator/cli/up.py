@@ -13,11 +13,12 @@ from rich.live import Live
 from rich.table import Table
 
 from xnai_operator.api.conditions import Type
-from xnai_operator.cli import background, manifests, serve
+from xnai_operator.cli import background, serve
 from xnai_operator.cli.output import err
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError
-from xnai_operator.reconcile.kube import KubeApi
+from xnai_operator.kube import manifests
+from xnai_operator.kube.client import KubeClient
 
 READY = "Ready"
 
@@ -88,14 +89,14 @@ async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show:
         await api.close()
 
 
-async def _api(config: Config, deadline: float, show: Progress) -> KubeApi:
+async def _api(config: Config, deadline: float, show: Progress) -> KubeClient:
     """A client, once the API server answers."""
     seen = 0.0
     while True:
         file = serve.kubeconfig(config)
         if file.exists():
             with contextlib.suppress(ApiError):
-                api = await KubeApi.connect(file)
+                api = await KubeClient.connect(file)
                 try:
                     await api.get("/api/v1/namespaces/default")
                 except BaseException:
@@ -137,7 +138,7 @@ def _alive(pid_file: Path) -> bool:
     return True
 
 
-async def _apply(api: KubeApi, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
+async def _apply(api: KubeClient, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
     if not bodies:
         return
     show.say(what, "applying")
@@ -149,7 +150,7 @@ async def _apply(api: KubeApi, bodies: list[dict[str, Any]], what: str, show: Pr
     show.say(what, f"{len(bodies)} applied", done=True)
 
 
-async def _established(api: KubeApi, deadline: float) -> None:
+async def _established(api: KubeClient, deadline: float) -> None:
     for name in ("xnaiservices", "tmpfspolicies"):
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}.xnai.dev"
         while True:
@@ -162,7 +163,9 @@ async def _established(api: KubeApi, deadline: float) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _ready(api: KubeApi, bodies: list[dict[str, Any]], deadline: float, show: Progress) -> list[dict[str, Any]]:
+async def _ready(
+    api: KubeClient, bodies: list[dict[str, Any]], deadline: float, show: Progress
+) -> list[dict[str, Any]]:
     wanted = [
         (body["metadata"].get("namespace", "default"), body["metadata"]["name"])
         for body in bodies

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     """The file with this text and mode, or as it was: never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.new")

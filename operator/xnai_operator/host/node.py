@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeInfo:
     """Sizes in bytes. `cpus`: those this process may use; `cores`: the physical ones among them, on which threads of
     inference gain. `controllers`: of cgroup version 2, those the user may use. `gpus`: render nodes of /dev/dri."""
 
@@ -51,7 +51,7 @@ def controllers(sys: Path, uid: int) -> tuple[int, tuple[str, ...]]:
     return 2, tuple(own.read_text().split()) if own.exists() else ()
 
 
-def read(root: Path = Path("/")) -> Node:
+def read(root: Path = Path("/")) -> NodeInfo:
     """The machine, with its file systems below `root` (tests have a copy)."""
     proc, sys = root / "proc", root / "sys"
     meminfo = (proc / "meminfo").read_text()
@@ -59,7 +59,7 @@ def read(root: Path = Path("/")) -> Node:
     version, delegated = controllers(sys, os.getuid())
     swaps = (proc / "swaps").read_text() if (proc / "swaps").exists() else ""
     drivers = [*root.glob("usr/share/vulkan/icd.d/*.json"), *root.glob("etc/vulkan/icd.d/*.json")]
-    return Node(
+    return NodeInfo(
         memory=memory_value(meminfo, "MemTotal"),
         swap=memory_value(meminfo, "SwapTotal"),
         zram="/dev/zram" in swaps,

@@ -9,8 +9,8 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import to_bytes
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.model import ModelHeader
-from xnai_operator.memory.sizing import Load, size
+from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.model_size import ModelOptions, size
 from xnai_operator.tmpfs.mounts import size_of
 
 MI = 1 << 20
@@ -33,25 +33,27 @@ class Source(Enum):
 
 
 @dataclass(frozen=True)
-class Holding:
-    """What a running pod has taken: `own` bytes that nobody shares with it, the weights it maps from `model_file`, the
-    GPU. It differs from what its service needs when that was changed. `within`: its tmpfs are in `own`."""
+class Allocation:
+    """The memory and the GPU that a running pod was admitted with. It differs from the demand when the service changed.
 
-    own: int
+    `private_bytes`: bytes no other pod shares. `mapped`: bytes of weights mapped from `model_file`. `includes_tmpfs`:
+    `private_bytes` includes the tmpfs."""
+
+    private_bytes: int
     mapped: int = 0
     model_file: str = ""
     device: str = ""
-    within: bool = False
+    includes_tmpfs: bool = False
 
     def to_text(self) -> str:
         """As it stands in a label of the pod."""
         return json.dumps(astuple(self))
 
     @classmethod
-    def from_text(cls, text: str) -> "Holding":
+    def from_text(cls, text: str) -> "Allocation":
         """What `to_text` gave. Raises ValueError or TypeError when it is something else."""
-        own, mapped, model_file, device, within = json.loads(text)
-        return cls(int(own), int(mapped), str(model_file), str(device), bool(within))
+        private_bytes, mapped, model_file, device, within = json.loads(text)
+        return cls(int(private_bytes), int(mapped), str(model_file), str(device), bool(within))
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class Demand:
     """What one service needs. `request` is what its processes take, `tmpfs` the sum of its mounts' sizes, `files` its
     config and secrets (the operator writes them, so no pod's limit counts them), `mapped` the
     weights it maps from `model_file`, which are in memory once however many services map them,
-    `spillable` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty.
-    `placed`: it runs, or is about to be started again, and no peer takes its place. `holding`: of one that runs.
+    `movable_to_disk` the part of `tmpfs` that may be on disk instead. `device`: the GPU it takes for itself, or empty.
+    `scheduled`: it runs, or is about to be started again, and no peer takes its place. `allocation`: of one that runs.
     `source`: where the request is from. `after`: keys of services it depends on."""
 
     key: str
@@ -68,48 +70,52 @@ class Demand:
     created: str
     request: int
     tmpfs: int
-    placed: bool = False
+    scheduled: bool = False
     files: int = 0
     mapped: int = 0
     model_file: str = ""
-    spillable: int = 0
+    movable_to_disk: int = 0
     device: str = ""
-    holding: Holding | None = None
+    allocation: Allocation | None = None
     source: Source = Source.DECLARED
     after: frozenset[str] = frozenset()
 
     @property
-    def own(self) -> int:
+    def private_bytes(self) -> int:
         """What nobody shares with it: processes and tmpfs, which cannot be reclaimed."""
         return self.request + self.tmpfs + self.files
 
     @property
-    def wish(self) -> Holding:
+    def requested(self) -> Allocation:
         """What it will have taken when it runs."""
-        return Holding(self.own, self.mapped, self.model_file, self.device)
+        return Allocation(self.private_bytes, self.mapped, self.model_file, self.device)
 
     @property
-    def beside_tmpfs(self) -> Holding:
+    def without_tmpfs(self) -> Allocation:
         """What it will have taken, but for its tmpfs: these change while it runs, and are looked at. Where the limit
         says what it needs, they are a part of that."""
         within = self.source is Source.LIMIT
-        return replace(self.wish, own=self.own if within else self.request + self.files, within=within)
+        return replace(
+            self.requested,
+            private_bytes=self.private_bytes if within else self.request + self.files,
+            includes_tmpfs=within,
+        )
 
     @property
     def total(self) -> int:
         """All of it: without its weights in memory a model crawls."""
-        return self.own + self.mapped
+        return self.private_bytes + self.mapped
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether it fits (`reason`), and why: a sentence, then the sum line by line. `on_disk`: without the tmpfs that may
-    be on disk. `stays`: it does not fit as it is asked for now, but what runs of it may go on."""
+    be on disk. `keeps_running`: it does not fit as it is asked for now, but what runs of it may go on."""
 
     reason: Reason
     message: str
     on_disk: bool = False
-    stays: bool = False
+    keeps_running: bool = False
 
     @property
     def sentence(self) -> str:
@@ -122,11 +128,11 @@ class Verdict:
         return self.reason is Reason.FITS
 
 
-def load(service: XnaiService) -> Load:
+def model_options(service: XnaiService) -> ModelOptions:
     """How the service loads its model (the inference contract)."""
     inference = service.spec.inference
     assert inference is not None
-    return Load(
+    return ModelOptions(
         context=inference.context_size,
         slots=inference.parallel,
         kv_type=inference.kv_cache_type,
@@ -150,7 +156,7 @@ def demand(
     if resources.requests.memory is not None:
         request = to_bytes(resources.requests.memory)
     elif model is not None and inference is not None:
-        needed = size(model, load(service))
+        needed = size(model, model_options(service))
         request, mapped, file = needed.anonymous, needed.mapped, inference.model.file
     elif resources.limits.memory is not None:
         request, source = max(to_bytes(resources.limits.memory) - sizes, 0), Source.LIMIT
@@ -192,7 +198,7 @@ def _mib(value: int) -> str:
 def _in_order(demands: Iterable[Demand]) -> list[Demand]:
     """Most important first: priority, then who has a place (a peer is never stopped for a peer), then a dependency
     before what needs it, then age, then name."""
-    chosen = sorted(demands, key=lambda d: (-d.priority, not d.placed, d.created, d.key))
+    chosen = sorted(demands, key=lambda d: (-d.priority, not d.scheduled, d.created, d.key))
     by_key = {item.key: item for item in chosen}
     order: dict[str, Demand] = {}
     begun: set[str] = set()
@@ -203,7 +209,7 @@ def _in_order(demands: Iterable[Demand]) -> list[Demand]:
         begun.add(item.key)
         for key in sorted(item.after & by_key.keys()):
             other = by_key[key]
-            if (other.priority, other.placed) == (item.priority, item.placed):
+            if (other.priority, other.scheduled) == (item.priority, item.scheduled):
                 append(other)
         order[item.key] = item
 
@@ -226,11 +232,11 @@ class _Node:
     def left(self) -> int:
         return self.allocatable - self._sum
 
-    def asks(self, what: Demand | Holding) -> int:
+    def asks(self, what: Demand | Allocation) -> int:
         """Its bytes beside what is taken: weights that are in memory count once."""
-        return what.own + (0 if what.model_file in self.files else what.mapped)
+        return what.private_bytes + (0 if what.model_file in self.files else what.mapped)
 
-    def take(self, key: str, what: Demand | Holding, size: int) -> None:
+    def take(self, key: str, what: Demand | Allocation, size: int) -> None:
         self.taken[key] = size
         self._sum += size
         self.files |= {what.model_file} - {""}
@@ -259,17 +265,17 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
     for index, item in enumerate(order):
         whole = node.asks(item)
         needs = _needs(item, whole)
-        spilled = whole - item.spillable
+        spilled = whole - item.movable_to_disk
         peers: dict[str, int] = {}
         beside = node.left
-        if item.holding != item.wish:
+        if item.allocation != item.requested:
             later = order[index + 1 :]
-            if item.placed:  # a change takes nothing from a peer either
+            if item.scheduled:  # a change takes nothing from a peer either
                 peers = _placed(node, item, (other for other in later if other.priority == item.priority))
-            if item.spillable:
+            if item.movable_to_disk:
                 beside -= sum(_placed(node, item, later).values())
         room = node.left - sum(peers.values())
-        on_disk = bool(item.spillable) and spilled <= room and whole > beside
+        on_disk = bool(item.movable_to_disk) and spilled <= room and whole > beside
         takes = spilled if on_disk else whole
         if item.device and item.device in node.devices:
             message = (
@@ -277,7 +283,7 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             )
             verdicts[item.key] = _refused(node, item, Reason.DEVICE_IN_USE, f"{message}; use device: cpu, or stop it")
         elif takes > room:
-            even = f" even with {_mib(item.spillable)} of its tmpfs on disk" if item.spillable else ""
+            even = f" even with {_mib(item.movable_to_disk)} of its tmpfs on disk" if item.movable_to_disk else ""
             mend = "set its request" if item.source is Source.USE else "lower its request or tmpfs"
             short = f"{_mib(spilled - room)} short{even}; {mend}, or stop another service"
             verdicts[item.key] = _refused(
@@ -285,7 +291,7 @@ def admit(demands: Iterable[Demand], allocatable: int) -> dict[str, Verdict]:
             )
         else:
             node.take(item.key, item, takes)
-            disk = f"; {_mib(item.spillable)} of its tmpfs are on disk instead" if on_disk else ""
+            disk = f"; {_mib(item.movable_to_disk)} of its tmpfs are on disk instead" if on_disk else ""
             verdicts[item.key] = Verdict(Reason.FITS, f"{needs}{disk}", on_disk)
     return verdicts
 
@@ -304,17 +310,17 @@ def _placed(node: _Node, item: Demand, others: Iterable[Demand]) -> dict[str, in
     """Bytes, beside `item`'s, of those that have a place already."""
     found, files = {}, node.files | {item.model_file}
     for other in others:
-        if other.placed:
-            what = other.holding or other
-            found[other.key] = what.own + (0 if what.model_file in files else what.mapped)
+        if other.scheduled:
+            what = other.allocation or other
+            found[other.key] = what.private_bytes + (0 if what.model_file in files else what.mapped)
             files.add(what.model_file)
     return found
 
 
 def _refused(node: _Node, item: Demand, reason: Reason, message: str) -> Verdict:
     """It waits; what runs of it goes on when that still fits."""
-    held = item.holding
+    held = item.allocation
     if held is None or node.asks(held) > node.left or held.device in node.devices:
         return Verdict(reason, message)
     node.take(item.key, held, node.asks(held))
-    return Verdict(reason, message, stays=True)
+    return Verdict(reason, message, keeps_running=True)

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from xnai_operator.memory.sizing import MI, Load
+from xnai_operator.memory.model_size import MI, ModelOptions
 
 IMAGE: Final = "localhost/xnai-inference:0.1.0"
 
@@ -51,7 +51,7 @@ def parse(log: str) -> dict[str, int]:
     return {part: int(sum(values) * MI) for part, values in found.items()}
 
 
-def dry_run(path: Path, load: Load, seconds: float = 120.0) -> dict[str, int]:
+def dry_run(path: Path, load: ModelOptions, seconds: float = 120.0) -> dict[str, int]:
     """Bytes by part, from llama.cpp in the image of the inference services. Raises DryRunError."""
     options = {
         "path": f"/m/{path.name}", "context": load.context, "slots": load.slots, "kv": load.kv_type,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xnai_operator.memory.model import ModelHeader
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.models.gguf import GgufError, read_file
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from xnai_operator.memory.model import BLOCKS, ModelHeader, Tensor
+from xnai_operator.memory.gguf_header import BLOCKS, ModelHeader, Tensor
 
 MAX_HEADER: Final = 64 << 20
 MAX_ENTRIES: Final = 1_000_000

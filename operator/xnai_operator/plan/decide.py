@@ -8,17 +8,18 @@ from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
+from xnai_operator.health import readiness
 from xnai_operator.memory.admission import Verdict, admit
-from xnai_operator.memory.pressure import Step
-from xnai_operator.plan import backoff, readiness, tmpfs
-from xnai_operator.plan.loading import other_load
-from xnai_operator.plan.model import Action, Facts, Plan, Report
-from xnai_operator.plan.needs import Needs, high_water, needs
+from xnai_operator.memory.ladder import Step
+from xnai_operator.plan import backoff, mount_check
+from xnai_operator.plan.ingress import ingress
+from xnai_operator.plan.mitigation import Mitigation, mitigate
+from xnai_operator.plan.model_load import other_model_load
+from xnai_operator.plan.needs import Needs, memory_high_water, needs
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.plan.order import ordered
-from xnai_operator.plan.peers import clients
-from xnai_operator.plan.reduce import reduced, without_limits
-from xnai_operator.plan.relief import Relief, relief
+from xnai_operator.plan.types import Action, Facts, Plan, Report
+from xnai_operator.plan.variants import reduced, without_limits
 from xnai_operator.render import names
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import render
@@ -26,7 +27,7 @@ from xnai_operator.tmpfs.fallback import may_be_on_disk
 from xnai_operator.tmpfs.mounts import merged, selects
 
 _OF_THE_POD: Final = (Type.HEALTHY, Type.TMPFS_ENFORCED, Type.TMPFS_FULL, Type.LIMITS_ENFORCED, Type.MEMORY_PRESSURE)
-HELD: Final = "the machine is short of memory: starts when it no longer is (`xnai status` shows the step)"
+HELD_MESSAGE: Final = "the machine is short of memory: starts when it no longer is (`xnai status` shows the step)"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ def decide(facts: Facts, now: float) -> Plan:
     mounts, conflicts = _merged_mounts(facts)
     faults = {key: fault for key in mounts if (fault := _fault(facts, services[key], mounts[key])) is not None}
     wanted = needs(facts, mounts, faults)
-    verdicts = admit(wanted.demands.values(), facts.machine.allocatable)
-    able = {key for key, verdict in verdicts.items() if verdict.admitted and key not in faults}
-    measure = relief(facts, wanted.demands, wanted.spillable, able, now)
-    stops = {key: _stopped(facts, service, verdicts.get(key), measure) for key, service in services.items()}
+    verdicts = admit(wanted.demands.values(), facts.node.allocatable)
+    startable = {key for key, verdict in verdicts.items() if verdict.admitted and key not in faults}
+    mitigation = mitigate(facts, wanted.demands, wanted.movable_to_disk, startable, now)
+    stops = {key: _stopped(facts, service, verdicts.get(key), mitigation) for key, service in services.items()}
     outcomes: dict[str, _Outcome] = {}
     for service in ordered(services):
         if names.pod(service.namespace, service.name) in facts.busy:
@@ -61,14 +62,14 @@ def decide(facts: Facts, now: float) -> Plan:
         if (stopped := stops[service.key]) is not None:
             outcomes[service.key] = stopped
             continue
-        if service.key in wanted.exceeded:
-            outcomes[service.key] = _violated(facts, service, wanted.exceeded[service.key])
+        if service.key in wanted.over_budget:
+            outcomes[service.key] = _violated(facts, service, wanted.over_budget[service.key])
             continue
         if service.key in faults:
             outcomes[service.key] = _violated(facts, service, faults[service.key])
             continue
         outcome = _service(
-            facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now, measure
+            facts, service, mounts[service.key], wanted, verdicts.get(service.key), outcomes, now, mitigation
         )
         tight = preflight.tight_limit(_input(facts, service, mounts[service.key]))
         outcomes[service.key] = _warned(outcome, tight)
@@ -80,7 +81,7 @@ def decide(facts: Facts, now: float) -> Plan:
         refused = _refused(Reason.SPEC_INVALID, invalid.message).report
         assert refused is not None
         (reports if invalid.kind == "XnaiService" else policies)[invalid.key] = refused
-    wakes = [at for at in (measure.wake_at, *(o.wake_at for o in outcomes.values())) if at is not None]
+    wakes = [at for at in (mitigation.wake_at, *(o.wake_at for o in outcomes.values())) if at is not None]
     actions = [
         *_orphans(facts, set(outcomes) | set(reports)),
         *(o.action for o in outcomes.values() if o.action is not None),
@@ -95,8 +96,8 @@ def decide(facts: Facts, now: float) -> Plan:
         policies=policies,
         rendered={key: outcome.rendered for key, outcome in outcomes.items() if outcome.rendered is not None},
         wake_at=min(wakes, default=None),
-        steps=measure.steps,
-        clients=clients(services),
+        steps=mitigation.steps,
+        ingress=ingress(services),
     )
 
 
@@ -128,9 +129,9 @@ def _input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> pref
         images=facts.observed.images,
         models=facts.desired.models,
         volumes=facts.observed.volumes,
-        gpus=facts.machine.gpus,
-        cpus=facts.machine.environment.cpus,
-        cores=facts.machine.environment.cores,
+        gpus=facts.node.gpus,
+        cpus=facts.node.installation.cpus,
+        cores=facts.node.installation.cores,
     )
 
 
@@ -182,31 +183,31 @@ def _service(
     verdict: Verdict | None,
     outcomes: dict[str, _Outcome],
     now: float,
-    measure: Relief,
+    mitigation: Mitigation,
 ) -> _Outcome:
     """A service in which nothing is wrong."""
     contents = facts.desired.contents.get(service.namespace, {})
     on_disk, need = wanted.on_disk.get(service.key, frozenset()), wanted.demands.get(service.key)
-    if (verdict is not None and verdict.on_disk) or service.key in measure.on_disk:
+    if (verdict is not None and verdict.on_disk) or service.key in mitigation.on_disk:
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
-    small = service.key in measure.reduced
+    small = service.key in mitigation.reduced
     played = without_limits(reduced(service) if small else service, facts.observed.missing_controllers)
-    holding = need.beside_tmpfs if need is not None else None
-    rendered = render(played, mounts, contents, facts.machine.environment, on_disk, reduced=small, holding=holding)
+    allocation = need.without_tmpfs if need is not None else None
+    rendered = render(played, mounts, contents, facts.node.installation, on_disk, reduced=small, allocation=allocation)
     pod = facts.observed.pods.get(rendered.name)
     fields: dict[str, Any] = {"restarts": int(service.status.get("restarts", 0))}
     if need is None or verdict is None:  # suspended and not running
         message = "spec.suspend is true: nothing is started"
         conditions: tuple[Condition, ...] = (Condition(Type.READY, False, Reason.SUSPENDED, message),)
         return _Outcome(False, Report(conditions, fields), rendered=rendered)
-    fields["memoryRequestBytes"] = need.total - (need.spillable if verdict.on_disk else 0)
+    fields["memoryRequestBytes"] = need.total - (need.movable_to_disk if verdict.on_disk else 0)
     admitted = Condition(
         Type.ADMITTED,
         verdict.admitted,
         verdict.reason,
         verdict.message,
     )
-    if pod is not None and (most := high_water(service, facts.pressure.used.get(pod.name, 0))):
+    if pod is not None and (most := memory_high_water(service, facts.pressure.used.get(pod.name, 0))):
         fields["memoryHighWaterBytes"] = most
     if service.spec.suspend:
         message = "spec.suspend is true: nothing is started, changed or stopped"
@@ -217,13 +218,13 @@ def _service(
     rebuilt = pod is not None and pod.image_id not in {"", image}
     if pod is not None and pod.uid == service.uid and pod.hash == rendered.hash and pod.running and not rebuilt:
         return _running(facts, service, rendered, pod, admitted, fields, on_disk)
-    if verdict.stays:
+    if verdict.keeps_running:
         message = f"{verdict.sentence}; what runs goes on as it was"
         outcome = replace(_waiting(verdict.reason, message, admitted, **fields), rendered=rendered)
         return _serving(facts, service, outcome, pod)
-    if measure.held and (pod is None or (measure.closed and not pod.running)):
-        short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
-        return replace(_waiting(Reason.MEMORY_PRESSURE, HELD, short, **fields), rendered=rendered)
+    if mitigation.starts_blocked and (pod is None or (mitigation.restarts_blocked and not pod.running)):
+        short = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD_MESSAGE)
+        return replace(_waiting(Reason.MEMORY_PRESSURE, HELD_MESSAGE, short, **fields), rendered=rendered)
     if not verdict.admitted:
         waiting = _waiting(verdict.reason, verdict.sentence, admitted, **fields)
         return replace(waiting, rendered=rendered)
@@ -231,7 +232,7 @@ def _service(
     if missing:
         message = f"waits for {', '.join(missing)} to be Ready"
         return replace(_waiting(Reason.DEPENDENCY_NOT_READY, message, admitted, **fields), rendered=rendered)
-    loading = other_load(
+    loading = other_model_load(
         facts, service, {key for key, o in outcomes.items() if o.action and o.action.kind == "start"}, now
     )
     if loading is not None:
@@ -239,19 +240,21 @@ def _service(
         waiting = _waiting(Reason.MODEL_LOADING, message, admitted, **fields)
         return replace(waiting, rendered=rendered, wake_at=loading.until)
     started = _start(service, rendered, pod, admitted, fields, now, rebuilt=rebuilt)
-    return _measured(started, pod, small=small, spilled=service.key in measure.on_disk)
+    return _measured(started, pod, small=small, spilled=service.key in mitigation.on_disk)
 
 
-def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, measure: Relief) -> _Outcome | None:
+def _stopped(facts: Facts, service: XnaiService, verdict: Verdict | None, mitigation: Mitigation) -> _Outcome | None:
     """A running pod whose memory more important services need, or the machine itself; None when it may stay."""
     pod = facts.observed.pods.get(names.pod(service.namespace, service.name))
     if service.spec.suspend or pod is None or not pod.running:
         return None
-    if measure.stop == service.key:
-        grace = 0 if measure.step is Step.KILL else _grace(service)
-        message = f"stopped for more important services: the machine is short of memory (step {measure.step.word})"
-        reason, admitted = Reason.EVICTED, Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD)
-    elif verdict is None or verdict.admitted or verdict.stays or measure.held:  # nothing would start in its place
+    if mitigation.evict == service.key:
+        grace = 0 if mitigation.step is Step.KILL else _grace(service)
+        message = f"stopped for more important services: the machine is short of memory (step {mitigation.step.word})"
+        reason, admitted = Reason.EVICTED, Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD_MESSAGE)
+    elif (
+        verdict is None or verdict.admitted or verdict.keeps_running or mitigation.starts_blocked
+    ):  # nothing would start in its place
         return None
     else:
         grace, reason = _grace(service), Reason.PREEMPTED
@@ -347,7 +350,7 @@ def _running(
     conditions += _pressed(facts, pod)
     found, action = facts.mounts.get(pod.name), None
     if found is not None:
-        findings = tmpfs.look(
+        findings = mount_check.check_mounts(
             service, rendered.tmpfs, found, facts.desired.policies, on_disk, may_grow=bool(admitted.status)
         )
         conditions += findings.conditions

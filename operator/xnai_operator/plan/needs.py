@@ -8,31 +8,33 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
-from xnai_operator.memory.admission import DEFAULT_REQUEST, Demand, Holding, Source, demand, effective_priorities
-from xnai_operator.memory.model import ModelHeader
-from xnai_operator.plan.model import Facts
+from xnai_operator.memory.admission import DEFAULT_REQUEST, Allocation, Demand, Source, demand, effective_priorities
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.plan.types import Facts
 from xnai_operator.render import names
 from xnai_operator.tmpfs.fallback import Budgets, may_be_on_disk
 from xnai_operator.tmpfs.mounts import size_of, whole_pages
 
-HELD: Final = 1 << 31
+UNTOUCHABLE_PRIORITY: Final = 1 << 31
 """A priority above every one a resource can have."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """By the service's key. `exceeded`: the budget of a policy does not hold its mounts. `on_disk`: paths that are on
-    disk whatever the memory, for a budget, or because going back would lose what the running pod has there;
-    `spillable`: paths that may be on disk."""
+    """By the service's key.
+
+    `over_budget`: services whose mounts exceed the budget of a policy with `fallback: Deny`. `on_disk`: mounts that
+    must be on disk now, because their policy's budget is used up, or because moving back would lose the running pod's
+    data. `movable_to_disk`: mounts whose policy allows them to be on disk."""
 
     demands: Mapping[str, Demand]
-    exceeded: Mapping[str, Violation]
+    over_budget: Mapping[str, Violation]
     on_disk: Mapping[str, frozenset[str]]
-    spillable: Mapping[str, frozenset[str]]
+    movable_to_disk: Mapping[str, frozenset[str]]
 
 
-def high_water(service: XnaiService, used: int) -> int:
+def memory_high_water(service: XnaiService, used: int) -> int:
     """The most the service's processes ever used, in bytes: what is stored, or `used` when it is a twentieth more, so
     that a slow growth is not a write each time."""
     stored = int(service.status.get("memoryHighWaterBytes", 0))
@@ -44,7 +46,7 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], faults: Collecti
     start."""
     policies = facts.desired.policies
     priorities = effective_priorities(facts.desired.services)
-    budgets = Budgets(facts.machine.memory)
+    budgets = Budgets(facts.node.memory)
     demands: dict[str, Demand] = {}
     exceeded: dict[str, Violation] = {}
     on_disk: dict[str, frozenset[str]] = {}
@@ -74,15 +76,15 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], faults: Collecti
         header = facts.desired.models.get(inference.model.file) if inference is not None else None
         model = header if isinstance(header, ModelHeader) else None
         demands[key] = replace(
-            demand(service, in_memory, model, history=high_water(service, 0)),
+            demand(service, in_memory, model, history=memory_high_water(service, 0)),
             # What is suspended while it runs is never stopped: its memory is taken whatever else is wanted.
-            priority=HELD if service.spec.suspend else priorities[key],
-            placed=pod is not None or name in facts.busy,
+            priority=UNTOUCHABLE_PRIORITY if service.spec.suspend else priorities[key],
+            scheduled=pod is not None or name in facts.busy,
             files=_files(facts, service),
-            spillable=sum(size_of(mount) for mount in in_memory if mount.mount_path in may),
+            movable_to_disk=sum(size_of(mount) for mount in in_memory if mount.mount_path in may),
         )
         if pod is not None and pod.running:
-            demands[key] = replace(demands[key], holding=_holding(facts, pod, demands[key]))
+            demands[key] = replace(demands[key], allocation=_allocation(facts, pod, demands[key]))
     return Needs(_with_others(facts, demands), exceeded, on_disk, spillables)
 
 
@@ -98,16 +100,16 @@ def _files(facts: Facts, service: XnaiService) -> int:
     return total
 
 
-def _holding(facts: Facts, pod: ObservedPod, wanted: Demand) -> Holding | None:
+def _allocation(facts: Facts, pod: ObservedPod, wanted: Demand) -> Allocation | None:
     """What a running pod has taken, whatever its service asks for by now; its tmpfs as they are."""
-    if pod.holding is None:
+    if pod.allocation is None:
         return None
     found = facts.mounts.get(pod.name)
     tmpfs = wanted.tmpfs if found is None else sum(mount.size for mount in found)
-    own = pod.holding.own + (0 if pod.holding.within else tmpfs)
+    own = pod.allocation.private_bytes + (0 if pod.allocation.includes_tmpfs else tmpfs)
     if wanted.source is Source.USE:  # it may have come to use more than it was admitted with
         own = max(own, wanted.request + wanted.files + tmpfs)
-    return replace(pod.holding, own=own, within=False)
+    return replace(pod.allocation, private_bytes=own, includes_tmpfs=False)
 
 
 def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
@@ -119,9 +121,13 @@ def _with_others(facts: Facts, demands: dict[str, Demand]) -> dict[str, Demand]:
         if not pod.running or key in demands or (service is None and key not in refused):
             continue
         stored = service.status.get("memoryRequestBytes") if service is not None else None
-        guess = Demand(key, HELD, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, placed=True)
-        held = _holding(facts, pod, guess)
+        guess = Demand(
+            key, UNTOUCHABLE_PRIORITY, "", int(stored or pod.memory_limit or DEFAULT_REQUEST), 0, scheduled=True
+        )
+        held = _allocation(facts, pod, guess)
         if held is not None:
-            guess = replace(guess, request=held.own, mapped=held.mapped, model_file=held.model_file, device=held.device)
+            guess = replace(
+                guess, request=held.private_bytes, mapped=held.mapped, model_file=held.model_file, device=held.device
+            )
         demands[key] = guess
     return demands

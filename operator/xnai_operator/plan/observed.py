@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from xnai_operator.memory.admission import Holding
+from xnai_operator.memory.admission import Allocation
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class ObservedPod:
-    """A pod of ours as the runtime sees it. `running`: the service's container runs. `started_at` and
-    `finished_at` in seconds since the epoch, 0 when never. `pid` 0 when it does not run. `on_disk`: tmpfs mounts fell
-    back to volumes when it was started; `reduced`: its model was loaded smaller; `holding`: the memory it was admitted
-    with beside its tmpfs, None when nobody wrote it down."""
+    """A pod of ours as the runtime sees it.
+
+    `running`: the service's container runs. `started_at` and `finished_at`: seconds since the epoch, 0 for never.
+    `pid`: 0 when the container does not run. `on_disk`: tmpfs mounts fell back to volumes at the start. `reduced`: the
+    model was loaded smaller. `allocation`: what the pod was admitted with, without its tmpfs; None when the
+    label is missing."""
 
     name: str
     namespace: str
@@ -54,7 +56,7 @@ class ObservedPod:
     memory_limit: int = 0
     on_disk: bool = False
     reduced: bool = False
-    holding: Holding | None = None
+    allocation: Allocation | None = None
 
 
 @dataclass(frozen=True)

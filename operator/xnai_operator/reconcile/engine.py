@@ -18,14 +18,16 @@ from xnai_operator.api.resources import XnaiService
 from xnai_operator.backends.base import Backend, ObservedMount, ObservedPod
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.health import probe as probing
-from xnai_operator.memory.pressure import Step
+from xnai_operator.health import readiness
+from xnai_operator.kube.cache import ObjectCache
+from xnai_operator.memory.ladder import Step
+from xnai_operator.metrics.prometheus import Metrics
 from xnai_operator.models.folder import ModelFolder
-from xnai_operator.observe.metrics import Metrics
-from xnai_operator.plan import backoff, readiness
+from xnai_operator.plan import backoff
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Action, Facts, Machine, Plan, Report
-from xnai_operator.reconcile.pressure import PressureWatch
-from xnai_operator.reconcile.store import Store
+from xnai_operator.plan.types import Action, Facts, Node, Plan, Report
+from xnai_operator.reconcile.gather import desired
+from xnai_operator.reconcile.memory_watch import MemoryWatch
 from xnai_operator.reconcile.writer import Api, event_for, status_for
 from xnai_operator.render.pod import RenderedPod
 
@@ -49,7 +51,7 @@ PROBE_TICK_SECONDS = 0.25
 WARNED = frozenset({Type.TMPFS_FULL, Type.LIMIT_TIGHT})
 """Conditions that are told by an event too, once a reason: nothing is done about them."""
 
-Life = tuple[str, int, float]
+ContainerRun = tuple[str, int, float]
 """A container's run: pod name, process id, start time."""
 
 
@@ -58,33 +60,33 @@ class Engine:
 
     def __init__(
         self,
-        store: Store,
+        store: ObjectCache,
         backend: Backend,
         api: Api,
-        machine: Machine,
-        pressure: PressureWatch,
+        node: Node,
+        pressure: MemoryWatch,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self.store = store
         self._backend = backend
         self._api = api
-        self._machine = machine
+        self._node = node
         self._pressure = pressure
         self._metrics = metrics
         self._used: dict[str, int] = {}
         self._used_at = 0.0
-        self._told: dict[Life, Step] = {}
-        self._restricted: dict[Life, frozenset[Life]] = {}
+        self._told: dict[ContainerRun, Step] = {}
+        self._restricted: dict[ContainerRun, frozenset[ContainerRun]] = {}
         self._clock = clock
         self._dirty = asyncio.Event()
         self._dirty.set()
-        self._probes: dict[Life, readiness.ProbeState] = {}
-        self._mounts: dict[Life, tuple[ObservedMount, ...]] = {}
+        self._probes: dict[ContainerRun, readiness.ProbeState] = {}
+        self._mounts: dict[ContainerRun, tuple[ObservedMount, ...]] = {}
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._began = clock()
         self._swept_at = 0.0
-        self._models = ModelFolder(Path(machine.environment.models_dir))
+        self._models = ModelFolder(Path(node.installation.models_dir))
         self._plan: Plan | None = None
         self.passed = asyncio.Event()
         """Set after the first pass: from then on every status tells what is."""
@@ -146,41 +148,41 @@ class Engine:
             if action.name not in self._acting:
                 self._metrics.begun(action)
                 self._acting[action.name] = asyncio.create_task(self._act(action, reported))
-        await self._tell(plan)
-        await self._restrict(plan)
+        await self._signal_pressure(plan)
+        await self._allow_ingress(plan)
         await reported
         if not self._acting:
             await self._sweep(facts)
         return plan
 
-    async def _tell(self, plan: Plan) -> None:
+    async def _signal_pressure(self, plan: Plan) -> None:
         """Each pod is told its step once; one that was there before this process, too."""
-        running = {_life(pod): pod for pod in self._pods.values() if pod.running}
+        running = {_run_of(pod): pod for pod in self._pods.values() if pod.running}
         self._told = {life: step for life, step in self._told.items() if life in running}
         for life, pod in running.items():
             step = plan.steps.get(pod.name, Step.NORMAL)
             if self._told.get(life) is not step:
-                await self._backend.tell(pod.name, step)
+                await self._backend.signal_pressure(pod.name, step)
                 self._told[life] = step
 
-    async def _restrict(self, plan: Plan) -> None:
+    async def _allow_ingress(self, plan: Plan) -> None:
         """Each pod is reached by its clients only. Addresses change with every start, of the pod or of a client."""
         running = {pod.name: pod for pod in self._pods.values() if pod.running}
-        lives = {_life(pod) for pod in running.values()}
+        lives = {_run_of(pod) for pod in running.values()}
         self._restricted = {life: known for life, known in self._restricted.items() if life in lives}
         for name, pod in running.items():
-            if name not in plan.clients:
+            if name not in plan.ingress:
                 continue
-            clients = [running[client] for client in sorted(plan.clients[name]) if client in running]
-            wanted = frozenset(_life(client) for client in clients)
-            if self._restricted.get(_life(pod)) == wanted:
+            clients = [running[client] for client in sorted(plan.ingress[name]) if client in running]
+            wanted = frozenset(_run_of(client) for client in clients)
+            if self._restricted.get(_run_of(pod)) == wanted:
                 continue
             try:
-                await self._backend.restrict(pod, clients)
+                await self._backend.allow_ingress_from(pod, clients)
             except BackendError as error:  # it ended a moment ago, or nft is missing: the next pass tries again
                 log.warning("network not restricted", pod=name, reason=error.reason.value, message=error.message)
             else:
-                self._restricted[_life(pod)] = wanted
+                self._restricted[_run_of(pod)] = wanted
 
     async def finished(self) -> None:
         """Until no action is under way."""
@@ -198,7 +200,7 @@ class Engine:
     async def _gather(self) -> Facts:
         acting = set(self._acting)  # what ends while the runtime is observed was seen half done
         observed = await self._backend.observe()
-        lives = {_life(pod): pod for pod in observed.pods.values() if pod.running}
+        lives = {_run_of(pod): pod for pod in observed.pods.values() if pod.running}
         self._probes = {life: state for life, state in self._probes.items() if life in lives}
         self._mounts = {life: found for life, found in self._mounts.items() if life in lives}
         for life, pod in lives.items():
@@ -207,9 +209,9 @@ class Engine:
                     self._mounts[life] = tuple(await self._backend.mounts(pod))
         models = await asyncio.to_thread(self._models.read)
         return Facts(
-            desired=self.store.desired(models),
+            desired=desired(self.store, models),
             observed=observed,
-            machine=self._machine,
+            node=self._node,
             probes={life[0]: state for life, state in self._probes.items()},
             mounts={life[0]: found for life, found in self._mounts.items()},
             busy=frozenset(acting | set(self._acting)),
@@ -342,7 +344,7 @@ class Engine:
         if step is before:
             return
         verb = "rises" if step > before else "falls"
-        message = f"memory pressure {verb} from {before.word} to {step.word}: {watch.told()}"
+        message = f"memory pressure {verb} from {before.word} to {step.word}: {watch.describe()}"
         log.info("pressure", step=step.word, message=message, reason=Reason.MEMORY_PRESSURE.value)
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": platform.node(), "namespace": "default"}}
         warning = step > before
@@ -369,20 +371,20 @@ class Engine:
         for pod in list(self._pods.values()):
             if not pod.running:
                 continue
-            before = self._mounts.get(_life(pod), ())
+            before = self._mounts.get(_run_of(pod), ())
             found = tuple(await self._backend.mounts(pod))
-            self._mounts[_life(pod)] = found
+            self._mounts[_run_of(pod)] = found
             if [_step(mount) for mount in found] != [_step(mount) for mount in before]:
                 self.mark_dirty()
         running = [pod for pod in self._pods.values() if pod.running]
         self._metrics.memory_events((pod, self._pressure.memory_events(pod)) for pod in running)
-        self._metrics.mounts((pod, self._mounts.get(_life(pod), ())) for pod in running)
+        self._metrics.mounts((pod, self._mounts.get(_run_of(pod), ())) for pod in running)
 
     async def _probe_forever(self) -> None:
-        running: dict[Life, asyncio.Task[None]] = {}
+        running: dict[ContainerRun, asyncio.Task[None]] = {}
         while True:
             for pod in self._pods.values():
-                life = _life(pod)
+                life = _run_of(pod)
                 if pod.running and life not in running:
                     running[life] = asyncio.create_task(self._probe(pod, life))
             running = {life: task for life, task in running.items() if not task.done()}
@@ -397,9 +399,9 @@ class Engine:
 
     async def probe_once(self) -> None:
         """Every probe that is due now."""
-        await asyncio.gather(*(self._probe(pod, _life(pod)) for pod in self._pods.values() if pod.running))
+        await asyncio.gather(*(self._probe(pod, _run_of(pod)) for pod in self._pods.values() if pod.running))
 
-    async def _probe(self, pod: ObservedPod, life: Life) -> None:
+    async def _probe(self, pod: ObservedPod, life: ContainerRun) -> None:
         service = self.store.service(pod.namespace, pod.service)
         if service is None:
             return
@@ -427,5 +429,5 @@ def _step(mount: ObservedMount) -> tuple[object, ...]:
     return (mount.mount_path, mount.size, mount.mode, mount.uid, mount.gid, mount.flags, *twentieths)
 
 
-def _life(pod: ObservedPod) -> Life:
+def _run_of(pod: ObservedPod) -> ContainerRun:
     return (pod.name, pod.pid, pod.started_at)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from xnai_operator.api import conditions
 from xnai_operator.api.resources import API_VERSION
-from xnai_operator.plan.model import Report
+from xnai_operator.plan.types import Report
 
 
 class Api(Protocol):

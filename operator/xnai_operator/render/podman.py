@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import FileSource, InitContainer, TmpfsMount
-from xnai_operator.memory.admission import Holding
-from xnai_operator.render import inference, names, security, userns
-from xnai_operator.render.environment import Environment
+from xnai_operator.memory.admission import Allocation
+from xnai_operator.render import inference, names, security
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import FileDirectory, NetworkAttachment, PersistentVolume, RenderedPod, TmpfsDirectory
 from xnai_operator.tmpfs.mounts import size_of
 
@@ -56,20 +56,22 @@ def _digest(key: bytes, value: object) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _thing(path: str) -> str:
+def _escaped_path(path: str) -> str:
     """A path as part of a name, as RFC 6901 writes it: no two paths collide."""
     return path.strip("/").replace("~", "~0").replace("/", "~1")
 
 
-def _source(service: XnaiService, mount_path: str, environment: Environment) -> str:
+def _source(service: XnaiService, mount_path: str, installation: Installation) -> str:
     """Where the tmpfs for `mount_path` is on the host."""
-    return f"{environment.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, _thing(mount_path))}"
+    return (
+        f"{installation.runtime_dir}/tmpfs/{names.volume(service.namespace, service.name, _escaped_path(mount_path))}"
+    )
 
 
-def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) -> TmpfsDirectory:
+def _tmpfs(service: XnaiService, mount: TmpfsMount, installation: Installation) -> TmpfsDirectory:
     own = service.spec.security
     return TmpfsDirectory(
-        source=_source(service, mount.mount_path, environment),
+        source=_source(service, mount.mount_path, installation),
         mount_path=mount.mount_path,
         size=size_of(mount),
         mode=mount.mode,
@@ -80,14 +82,14 @@ def _tmpfs(service: XnaiService, mount: TmpfsMount, environment: Environment) ->
 
 
 def _files(
-    service: XnaiService, kind: str, source: FileSource, contents: FileContents, environment: Environment
+    service: XnaiService, kind: str, source: FileSource, contents: FileContents, installation: Installation
 ) -> FileDirectory:
     available = contents[kind, source.name]
     files = {key: available[key] for key in (source.keys or sorted(available))}
-    digest = _digest(environment.key, {key: value.hex() for key, value in files.items()})
+    digest = _digest(installation.key, {key: value.hex() for key, value in files.items()})
     thing = f"{kind.lower()}.{source.name}.{digest}"
     return FileDirectory(
-        source=f"{environment.runtime_dir}/files/{names.volume(service.namespace, service.name, thing)}",
+        source=f"{installation.runtime_dir}/files/{names.volume(service.namespace, service.name, thing)}",
         mount_path=source.mount_path,
         files=files,
         uid=service.spec.security.run_as_user,
@@ -132,23 +134,24 @@ def render(
     service: XnaiService,
     tmpfs: list[TmpfsMount],
     contents: FileContents,
-    environment: Environment,
+    installation: Installation,
     on_disk: frozenset[str] = frozenset(),
     *,
     reduced: bool = False,
-    holding: Holding | None = None,
+    allocation: Allocation | None = None,
 ) -> RenderedPod:
-    """The service as a pod. `tmpfs` are its merged mounts, `on_disk` the paths of those that fall back to volumes;
-    `reduced` marks a model that is loaded smaller than it is declared, `holding` is what it is admitted with beside its
-    tmpfs;
-    `contents` holds what its config and secrets name (checked before: a missing one is a KeyError here)."""
+    """The service as a pod.
+
+    `tmpfs`: its merged mounts. `on_disk`: the paths of the mounts that fall back to volumes. `reduced`: the model is
+    loaded smaller than declared. `allocation`: what the service is admitted with, without its tmpfs. `contents`: what
+    its config and secrets name; the checks ran before, so a missing one is a KeyError here."""
     spec = service.spec
     mounts = _Mounts()
-    directories = tuple(_tmpfs(service, mount, environment) for mount in tmpfs if mount.mount_path not in on_disk)
+    directories = tuple(_tmpfs(service, mount, installation) for mount in tmpfs if mount.mount_path not in on_disk)
     for directory in directories:
         mounts.host_path(directory.source, directory.mount_path, read_only=False)
     sources = [("ConfigMap", c) for c in spec.storage.config] + [("Secret", s) for s in spec.storage.secrets]
-    files = tuple(_files(service, kind, source, contents, environment) for kind, source in sources)
+    files = tuple(_files(service, kind, source, contents, installation) for kind, source in sources)
     for entry in files:
         mounts.host_path(entry.source, entry.mount_path, read_only=True)
     volumes = []
@@ -161,18 +164,18 @@ def render(
     for mount_path in sorted(on_disk):
         options = ",nosuid,nodev" + ("" if mount_path in programs else ",noexec")
         name = names.scratch(service.namespace, service.name, mount_path)
-        volumes.append(PersistentVolume(name, owned=True, instead_of=_source(service, mount_path, environment)))
+        volumes.append(PersistentVolume(name, owned=True, instead_of=_source(service, mount_path, installation)))
         mounts.claim(name, mount_path, read_only=False, owned=True, options=options)
     for path in spec.storage.host_paths:
         mounts.host_path(path.path, path.mount_path, read_only=path.read_only, kind="")
     model = signal = None
     if spec.inference is not None:
-        model = f"{environment.models_dir}/{spec.inference.model.file}"
+        model = f"{installation.models_dir}/{spec.inference.model.file}"
         inside = f"{inference.MODEL_DIRECTORY}/{spec.inference.model.file}"
         mounts.host_path(model, inside, read_only=True, kind="File")
-        signal = f"{environment.runtime_dir}/signals/{names.pod(service.namespace, service.name)}"
+        signal = f"{installation.runtime_dir}/signals/{names.pod(service.namespace, service.name)}"
         mounts.host_path(signal, inference.SIGNAL_DIRECTORY, read_only=True)
-    variables = {e.name: e.value for e in spec.env} | inference.environment(spec, environment.cores)
+    variables = {e.name: e.value for e in spec.env} | inference.environment(spec, installation.cores)
     container: dict[str, Any] = {"name": names.CONTAINER, "image": spec.image, "imagePullPolicy": "IfNotPresent"}
     optional = {
         "command": list(spec.command),
@@ -197,15 +200,15 @@ def render(
         "containers": [container],
         "volumes": mounts.volumes,
     }
-    annotations = userns.annotations(spec.security)
+    annotations = security.annotations(spec.security)
     # Without the sizes of tmpfs: these are changed while the pod runs.
     rest = [repr(replace(d, size=0)) for d in directories], [repr(v) for v in volumes], repr(network)
-    digest = _digest(environment.key, [body, annotations, *rest, *sorted(spec.resources.cpus)])
+    digest = _digest(installation.key, [body, annotations, *rest, *sorted(spec.resources.cpus)])
     labels = {
         "app.kubernetes.io/name": service.name,
         "app.kubernetes.io/part-of": "xnai",
         names.LABEL_MANAGED: names.MANAGER,
-        names.LABEL_INSTALLATION: environment.installation,
+        names.LABEL_INSTALLATION: installation.installation,
         names.LABEL_NAMESPACE: service.namespace,
         names.LABEL_SERVICE: service.name,
         names.LABEL_UID: service.uid,
@@ -213,7 +216,7 @@ def render(
     }
     labels |= {names.LABEL_FALLBACK: "true"} if on_disk else {}
     labels |= {names.LABEL_REDUCED: "true"} if reduced else {}
-    labels |= {names.LABEL_HOLDING: holding.to_text()} if holding is not None else {}
+    labels |= {names.LABEL_ALLOCATION: allocation.to_text()} if allocation is not None else {}
     metadata: dict[str, Any] = {"name": names.pod(service.namespace, service.name), "labels": labels}
     if annotations:
         metadata["annotations"] = annotations

@@ -4,9 +4,11 @@ kube play ignores runAsNonRoot, fsGroup and seccompProfile (5.4 to 5.8); the mod
 seccomp filter is always on, and the fields stand in the document for other readers of it.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from xnai_operator.api.xnaiservice import Security
+
+USERNS_ANNOTATION: Final = "io.podman.annotations.userns"
 
 
 def container(security: Security) -> dict[str, Any]:
@@ -22,3 +24,15 @@ def container(security: Security) -> dict[str, Any]:
         "allowPrivilegeEscalation": False,
         "capabilities": capabilities,
     }
+
+
+def annotations(security: Security) -> dict[str, str]:
+    """Podman's annotation for the user namespace.
+
+    Shared is the default: for any other mapping rootless Podman copies every image layer (no id-mapped mounts for
+    unprivileged users).
+    """
+    if security.user_namespace == "Shared":
+        return {}
+    keep = f"keep-id:uid={security.run_as_user},gid={security.run_as_group}"
+    return {USERNS_ANNOTATION: keep if security.user_namespace == "KeepId" else "auto"}

@@ -9,7 +9,7 @@ from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.tmpfspolicy import Sizing
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.errors import SpecError
-from xnai_operator.tmpfs.sizing import recommended
+from xnai_operator.tmpfs.rightsize import recommended
 
 PAGE: Final = 4096
 
@@ -20,7 +20,7 @@ IMPLICIT: Final = tuple(TmpfsMount(mount_path=path, size="16Mi", mode="1777") fo
 SHARED_MEMORY: Final = TmpfsMount(mount_path="/dev/shm", size="16Mi", mode="1777")
 
 
-def normal(path: str) -> str:
+def normalise_path(path: str) -> str:
     """One spelling for one place: no trailing slash, `/var/run` is `/run` (a link in every distribution's image)."""
     path = "/" + "/".join(part for part in path.split("/") if part)
     return "/run" + path[len("/var/run") :] if path == "/var/run" or path.startswith("/var/run/") else path
@@ -56,10 +56,10 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy], *, by_use: boo
     chosen: dict[str, TmpfsMount] = {}
     source: dict[str, tuple[int, str]] = {}
     by: dict[str, Sizing] = {}
-    own = {normal(mount.mount_path): mount for mount in service.spec.storage.tmpfs}
+    own = {normalise_path(mount.mount_path): mount for mount in service.spec.storage.tmpfs}
     for policy in _selecting(service, policies):
         for mount in policy.spec.mounts:
-            path = normal(mount.mount_path)
+            path = normalise_path(mount.mount_path)
             if path in own:
                 continue
             if path not in chosen:
@@ -74,7 +74,7 @@ def merged(service: XnaiService, policies: Iterable[TmpfsPolicy], *, by_use: boo
     if by_use:
         chosen = {path: _sized(service, path, mount, by.get(path)) for path, mount in chosen.items()}
     chosen |= own
-    taken = set(chosen) | {normal(path) for path in other_paths(service)}
+    taken = set(chosen) | {normalise_path(path) for path in other_paths(service)}
     unasked = (SHARED_MEMORY, *(IMPLICIT if service.spec.security.read_only_root_filesystem else ()))
     chosen |= {mount.mount_path: mount for mount in unasked if mount.mount_path not in taken}
     return [chosen[path].model_copy(update={"mount_path": path}) for path in sorted(chosen)]
@@ -90,10 +90,10 @@ def _sized(service: XnaiService, path: str, mount: TmpfsMount, sizing: Sizing | 
 
 def policy_of(service: XnaiService, path: str, policies: Iterable[TmpfsPolicy]) -> TmpfsPolicy | None:
     """The policy the mount at `path` comes from; None when it is the service's own, or one nobody asked for."""
-    if path in {normal(mount.mount_path) for mount in service.spec.storage.tmpfs}:
+    if path in {normalise_path(mount.mount_path) for mount in service.spec.storage.tmpfs}:
         return None
     for policy in _selecting(service, policies):
-        if path in {normal(mount.mount_path) for mount in policy.spec.mounts}:
+        if path in {normalise_path(mount.mount_path) for mount in policy.spec.mounts}:
             return policy
     return None
 

@@ -12,7 +12,7 @@ ALL = "cpuset cpu io memory pids"
 
 
 @pytest.mark.parametrize(
-    ("kernel", "delegated", "level", "found", "mend"),
+    ("kernel", "delegated", "level", "found", "fix"),
     [
         (None, None, "warning", "version 1: no memory and CPU limits", "unified_cgroup_hierarchy"),
         (ALL, ALL, "ok", "version 2, delegated: cpuset, cpu, io, memory, pids", ""),
@@ -20,7 +20,7 @@ ALL = "cpuset cpu io memory pids"
         ("cpu pids", "cpu pids", "warning", "version 2, a kernel without memory", "cgroup_enable=memory"),
     ],
 )
-def test_cgroups(kernel: str | None, delegated: str | None, level: str, found: str, mend: str, tmp_path: Path) -> None:
+def test_cgroups(kernel: str | None, delegated: str | None, level: str, found: str, fix: str, tmp_path: Path) -> None:
     uid = os.getuid()
     own = f"fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
     for name, text in (("fs/cgroup/cgroup.controllers", kernel), (own, delegated)):
@@ -28,4 +28,4 @@ def test_cgroups(kernel: str | None, delegated: str | None, level: str, found: s
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(f"{text}\n")
     finding = doctor.cgroups(Config.read(), tmp_path)
-    assert (finding.level, finding.found, mend in finding.mend) == (level, found, True)
+    assert (finding.level, finding.found, fix in finding.fix) == (level, found, True)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.conftest import make_service
-from tests.unit.memory.test_sizing import GEMMA
+from tests.unit.memory.test_model_size import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.admission import MI, Demand, Holding, Verdict, admit, demand, effective_priorities
-from xnai_operator.memory.sizing import Load, size
+from xnai_operator.memory.admission import MI, Allocation, Demand, Verdict, admit, demand, effective_priorities
+from xnai_operator.memory.model_size import ModelOptions, size
 
 GI = 1 << 30
 TMPFS = [TmpfsMount(mount_path="/a", size="10Mi"), TmpfsMount(mount_path="/b", size="20Mi")]
-RUNS = Demand("a", 0, "1", 50, 0, placed=True, holding=Holding(50))
+RUNS = Demand("a", 0, "1", 50, 0, scheduled=True, allocation=Allocation(50))
 INFERENCE = {"model": {"file": "m.gguf"}}
 
 
@@ -28,7 +28,7 @@ INFERENCE = {"model": {"file": "m.gguf"}}
         ({"resources": {"limits": {"memory": "100Mi"}}}, 70 * MI),
         ({"resources": {"limits": {"memory": "10Mi"}}}, 0),
         ({}, 64 * MI),
-        ({"inference": INFERENCE}, size(GEMMA, Load()).anonymous),
+        ({"inference": INFERENCE}, size(GEMMA, ModelOptions()).anonymous),
         ({"inference": INFERENCE, "resources": {"requests": {"memory": "1Gi"}}}, GI),
     ],
 )
@@ -70,7 +70,7 @@ def test_one_model_file_counts_once() -> None:
 )
 def test_a_gpu_is_one_service_s(priority: int, running: bool, holder: str) -> None:
     first = Demand("a", 0, "1", 10, 0, device="gpu")
-    second = Demand("b", priority, "2", 10, 0, device="gpu", placed=running)
+    second = Demand("b", priority, "2", 10, 0, device="gpu", scheduled=running)
     found = admit([first, second, Demand("c", 9, "3", 10, 0)], 1000)
     assert {key for key, verdict in found.items() if verdict.admitted} == {holder, "c"}
     refused = next(verdict for verdict in found.values() if not verdict.admitted)
@@ -78,7 +78,7 @@ def test_a_gpu_is_one_service_s(priority: int, running: bool, holder: str) -> No
 
 
 def test_a_peer_that_runs_is_not_stopped_for_an_older_one() -> None:
-    running, older = Demand("young", 0, "2", 60, 0, placed=True), Demand("old", 0, "1", 60, 0)
+    running, older = Demand("young", 0, "2", 60, 0, scheduled=True), Demand("old", 0, "1", 60, 0)
     assert {key: v.admitted for key, v in admit([older, running], 100).items()} == {"young": True, "old": False}
 
 
@@ -97,7 +97,10 @@ def test_the_message_has_the_sum() -> None:
 
 
 def test_the_sum_of_a_change_has_its_peers() -> None:
-    given = [replace(RUNS, request=50 * MI, holding=Holding(5 * MI)), Demand("b", 0, "2", 60 * MI, 0, placed=True)]
+    given = [
+        replace(RUNS, request=50 * MI, allocation=Allocation(5 * MI)),
+        Demand("b", 0, "2", 60 * MI, 0, scheduled=True),
+    ]
     lines = admit(given, 100 * MI)["a"].message.splitlines()
     assert (lines[0].startswith("needs 50 MiB"), "10 MiB short" in lines[0], lines[2:]) == (True, True, ["- 60 MiB b"])
 
@@ -140,7 +143,7 @@ def test_a_cycle_of_dependencies_comes_to_an_end() -> None:
         ({"request": 101}, [Demand("b", 0, "1", 60, 0)], (False, True)),
         ({"device": "gpu"}, [Demand("b", 1, "1", 1, 0, device="gpu")], (False, True)),
         (
-            {"device": "gpu", "holding": Holding(50, device="gpu")},
+            {"device": "gpu", "allocation": Allocation(50, device="gpu")},
             [Demand("b", 1, "1", 1, 0, device="gpu")],
             (False, False),
         ),
@@ -150,7 +153,7 @@ def test_a_change_that_does_not_fit_leaves_what_runs(
     change: dict[str, Any], others: list[Demand], expected: tuple[bool, bool]
 ) -> None:
     verdict = admit([replace(RUNS, **change), *others], 100)["a"]
-    assert (verdict.admitted, verdict.stays) == expected
+    assert (verdict.admitted, verdict.keeps_running) == expected
 
 
 def test_what_goes_on_as_it_was_takes_what_it_holds() -> None:
@@ -159,23 +162,24 @@ def test_what_goes_on_as_it_was_takes_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "holding", [Holding(5), Holding(5, 7, "m.gguf", "/dev/dri/renderD128"), Holding(5, model_file='a "b".gguf')]
+    "allocation",
+    [Allocation(5), Allocation(5, 7, "m.gguf", "/dev/dri/renderD128"), Allocation(5, model_file='a "b".gguf')],
 )
-def test_a_holding_is_written_and_read(holding: Holding) -> None:
-    assert Holding.from_text(holding.to_text()) == holding
+def test_a_holding_is_written_and_read(allocation: Allocation) -> None:
+    assert Allocation.from_text(allocation.to_text()) == allocation
 
 
 @pytest.mark.parametrize("text", ["", "5", "[]", "[1,2]", '["x",0,"",""]'])
 def test_a_holding_that_is_something_else_is_refused(text: str) -> None:
     with pytest.raises((ValueError, TypeError)):
-        Holding.from_text(text)
+        Allocation.from_text(text)
 
 
 WEIGHTS = {"": 0, "m.gguf": 40, "n.gguf": 30}
 
 
 HELD = st.builds(
-    lambda own, file: Holding(own, WEIGHTS[file], file), st.integers(0, 150), st.sampled_from(sorted(WEIGHTS))
+    lambda own, file: Allocation(own, WEIGHTS[file], file), st.integers(0, 150), st.sampled_from(sorted(WEIGHTS))
 )
 # One that runs holds something, which may be other than what it asks for by now.
 demands = st.lists(
@@ -187,11 +191,11 @@ demands = st.lists(
         request=st.integers(0, 100),
         tmpfs=st.integers(20, 50),
         model_file=st.sampled_from(sorted(WEIGHTS)),
-        spillable=st.sampled_from([0, 20]),
+        movable_to_disk=st.sampled_from([0, 20]),
         after=st.frozensets(st.sampled_from("abcdef"), max_size=2),
-        placed=st.booleans(),
-        holding=st.none() | HELD,
-    ).map(lambda d: replace(d, mapped=WEIGHTS[d.model_file], placed=d.placed or d.holding is not None)),
+        scheduled=st.booleans(),
+        allocation=st.none() | HELD,
+    ).map(lambda d: replace(d, mapped=WEIGHTS[d.model_file], scheduled=d.scheduled or d.allocation is not None)),
     unique_by=lambda d: d.key,
     max_size=6,
 )
@@ -204,12 +208,12 @@ def _used(given: Iterable[Demand], verdicts: dict[str, Verdict]) -> int:
     for item in given:
         verdict = verdicts[item.key]
         if verdict.admitted:
-            own += item.own - (item.spillable if verdict.on_disk else 0)
+            own += item.private_bytes - (item.movable_to_disk if verdict.on_disk else 0)
             files.add(item.model_file)
-        elif verdict.stays:
-            assert item.holding is not None
-            own += item.holding.own
-            files.add(item.holding.model_file)
+        elif verdict.keeps_running:
+            assert item.allocation is not None
+            own += item.allocation.private_bytes
+            files.add(item.allocation.model_file)
     return own + sum(WEIGHTS[file] for file in files)
 
 
@@ -226,12 +230,12 @@ def test_never_more_than_there_is(given: list[Demand], allocatable: int) -> None
 def test_nobody_waits_for_a_less_important_one(given: list[Demand], allocatable: int) -> None:
     verdicts = admit(given, allocatable)
     for waiting in given:
-        peers = [d for d in given if d.placed and d.priority == waiting.priority]
-        if waiting.placed and any(d.holding != d.wish for d in peers):
+        peers = [d for d in given if d.scheduled and d.priority == waiting.priority]
+        if waiting.scheduled and any(d.allocation != d.requested for d in peers):
             continue  # nor does it take anything from a peer: below
         if not verdicts[waiting.key].admitted:
             rest = [d for d in given if d.priority >= waiting.priority and d.key != waiting.key]
-            least = replace(waiting, tmpfs=waiting.tmpfs - waiting.spillable, spillable=0)
+            least = replace(waiting, tmpfs=waiting.tmpfs - waiting.movable_to_disk, movable_to_disk=0)
             assert _used([*rest, least], verdicts | {waiting.key: Verdict(Reason.FITS, "")}) > allocatable
 
 
@@ -239,12 +243,12 @@ def test_nobody_waits_for_a_less_important_one(given: list[Demand], allocatable:
 def test_no_peer_is_stopped_for_a_peer(given: list[Demand], allocatable: int) -> None:
     runs: list[Demand] = []
     for peer in given:  # what is asked for may be more than what it holds, or less
-        together = [d.holding for d in (*runs, peer) if d.holding is not None]
-        held = sum(h.own for h in together) + sum(WEIGHTS[file] for file in {h.model_file for h in together})
-        if peer.holding is not None and held <= allocatable:
+        together = [d.allocation for d in (*runs, peer) if d.allocation is not None]
+        held = sum(h.private_bytes for h in together) + sum(WEIGHTS[file] for file in {h.model_file for h in together})
+        if peer.allocation is not None and held <= allocatable:
             runs.append(replace(peer, priority=0))
-    verdicts = admit([*runs, *(replace(d, priority=0) for d in given if not d.placed)], allocatable)
-    assert [d.key for d in runs if not (verdicts[d.key].admitted or verdicts[d.key].stays)] == []
+    verdicts = admit([*runs, *(replace(d, priority=0) for d in given if not d.scheduled)], allocatable)
+    assert [d.key for d in runs if not (verdicts[d.key].admitted or verdicts[d.key].keeps_running)] == []
 
 
 @given(demands, room, st.randoms())
@@ -265,4 +269,4 @@ def test_more_memory_stops_nobody_but_for_one_more_important(given: list[Demand]
 
 def _rank(verdict: Verdict) -> int:
     """How much of what a service asks for it gets."""
-    return 3 * verdict.admitted - verdict.on_disk + verdict.stays
+    return 3 * verdict.admitted - verdict.on_disk + verdict.keeps_running

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xnai_operator.memory.sizing import MI, Load
+from xnai_operator.memory.model_size import MI, ModelOptions
 from xnai_operator.models.dry_run import DryRunError, dry_run, parse
 
 LOG = """\
@@ -28,4 +28,4 @@ def test_a_log_that_lacks_a_part_is_told() -> None:
 def test_without_podman_the_next_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DryRunError, match="xnai doctor"):
-        dry_run(Path("m.gguf"), Load())
+        dry_run(Path("m.gguf"), ModelOptions())

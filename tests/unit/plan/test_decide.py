@@ -9,14 +9,14 @@ from tests.unit.conftest import make_service
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.memory.admission import Holding
+from xnai_operator.health.readiness import ProbeState
+from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Desired, Facts, Invalid, Machine, Plan
 from xnai_operator.plan.needs import needs
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
-from xnai_operator.plan.readiness import ProbeState
+from xnai_operator.plan.types import Desired, Facts, Invalid, Node, Plan
 from xnai_operator.render import names
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 from xnai_operator.tmpfs.mounts import merged
 
 NOW = 1_000_000.0
@@ -25,7 +25,7 @@ GI = 1 << 30
 
 def facts(
     *services: XnaiService,
-    environment: Environment,
+    installation: Installation,
     pods: dict[str, ObservedPod] | None = None,
     allocatable: int = 8 * GI,
     probes: dict[str, ProbeState] | None = None,
@@ -34,7 +34,7 @@ def facts(
     return Facts(
         Desired({s.key: s for s in services}, **({"policies": (), "contents": {}, "models": {}} | desired)),
         Observed(pods or {}, images={"localhost/app:1": "sha256:1"}),
-        Machine(allocatable, environment),
+        Node(allocatable, installation),
         probes or {},
         {},
     )
@@ -43,8 +43,10 @@ def facts(
 def running(plan: Plan, name: str, **changes: Any) -> dict[str, ObservedPod]:
     """The pod that the plan's service would have become."""
     rendered = plan.rendered[f"default.{name}"]
-    holding = Holding.from_text(rendered.document["metadata"]["labels"][names.LABEL_HOLDING])
-    pod = ObservedPod(rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5, holding=holding)
+    allocation = Allocation.from_text(rendered.document["metadata"]["labels"][names.LABEL_ALLOCATION])
+    pod = ObservedPod(
+        rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5, allocation=allocation
+    )
     return {rendered.name: replace(pod, **changes)}
 
 
@@ -57,45 +59,45 @@ def actions(plan: Plan) -> list[tuple[str, str, Reason]]:
     return [(a.kind, a.name, a.reason) for a in plan.actions]
 
 
-def test_a_new_service_is_started(environment: Environment) -> None:
-    plan = decide(facts(make_service(), environment=environment), NOW)
+def test_a_new_service_is_started(installation: Installation) -> None:
+    plan = decide(facts(make_service(), installation=installation), NOW)
     assert actions(plan) == [("start", "default.redis", Reason.POD_MISSING)]
 
 
-def test_what_runs_unchanged_is_not_touched(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
-    again = facts(make_service(), environment=environment, pods=running(first, "redis"))
+def test_what_runs_unchanged_is_not_touched(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    again = facts(make_service(), installation=installation, pods=running(first, "redis"))
     assert decide(again, NOW).actions == ()
 
 
-def test_a_changed_spec_replaces_the_pod(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
-    changed = facts(make_service(args=["--new"]), environment=environment, pods=running(first, "redis"))
+def test_a_changed_spec_replaces_the_pod(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    changed = facts(make_service(args=["--new"]), installation=installation, pods=running(first, "redis"))
     assert actions(decide(changed, NOW)) == [("start", "default.redis", Reason.SPEC_CHANGED)]
 
 
-def test_a_changed_label_of_the_resource_restarts_nothing(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
+def test_a_changed_label_of_the_resource_restarts_nothing(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
     relabelled = replace(make_service(), labels={"new": "label"})
-    assert decide(facts(relabelled, environment=environment, pods=running(first, "redis")), NOW).actions == ()
+    assert decide(facts(relabelled, installation=installation, pods=running(first, "redis")), NOW).actions == ()
 
 
-def test_a_pod_of_a_deleted_and_recreated_resource_is_replaced(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
-    other = facts(make_service(), environment=environment, pods=running(first, "redis", uid="another"))
+def test_a_pod_of_a_deleted_and_recreated_resource_is_replaced(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    other = facts(make_service(), installation=installation, pods=running(first, "redis", uid="another"))
     assert actions(decide(other, NOW)) == [("start", "default.redis", Reason.POD_MISSING)]
 
 
-def test_a_pod_without_a_resource_is_stopped(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
-    gone = facts(environment=environment, pods=running(first, "redis"))
+def test_a_pod_without_a_resource_is_stopped(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    gone = facts(installation=installation, pods=running(first, "redis"))
     assert actions(decide(gone, NOW)) == [("stop", "default.redis", Reason.OWNER_GONE)]
 
 
-def test_a_pod_of_a_resource_that_became_invalid_is_left_alone(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
+def test_a_pod_of_a_resource_that_became_invalid_is_left_alone(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
     broken = facts(
-        environment=environment,
+        installation=installation,
         pods=running(first, "redis"),
         invalid=(Invalid("XnaiService", "default.redis", "spec.x: no"),),
     )
@@ -103,9 +105,9 @@ def test_a_pod_of_a_resource_that_became_invalid_is_left_alone(environment: Envi
     assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SPEC_INVALID))
 
 
-def test_a_missing_image_leaves_the_running_pod_alone(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
-    changed = facts(make_service(image="localhost/app:2"), environment=environment, pods=running(first, "redis"))
+def test_a_missing_image_leaves_the_running_pod_alone(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    changed = facts(make_service(image="localhost/app:2"), installation=installation, pods=running(first, "redis"))
     plan = decide(changed, NOW)
     assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.IMAGE_MISSING))
 
@@ -120,97 +122,97 @@ def test_a_missing_image_leaves_the_running_pod_alone(environment: Environment) 
     ],
 )
 def test_an_exited_container_waits_longer_each_time(
-    restarts: int, ended_ago: float, expected: Reason, environment: Environment
+    restarts: int, ended_ago: float, expected: Reason, installation: Installation
 ) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
+    first = decide(facts(make_service(), installation=installation), NOW)
     service = replace(make_service(), status={"restarts": restarts, "observedGeneration": 1})
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - ended_ago)
-    plan = decide(facts(service, environment=environment, pods=pods), NOW)
+    plan = decide(facts(service, installation=installation, pods=pods), NOW)
     assert ready(plan, "redis") == (False, expected)
     assert bool(plan.actions) == (expected is Reason.CONTAINER_EXITED)
     assert (plan.wake_at is not None) == (expected is Reason.BACK_OFF)
 
 
-def test_a_run_of_ten_minutes_resets_the_back_off(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
+def test_a_run_of_ten_minutes_resets_the_back_off(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
     service = replace(make_service(), status={"restarts": 8, "observedGeneration": 1})
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 700, finished_at=NOW - 2)
-    plan = decide(facts(service, environment=environment, pods=pods), NOW)
+    plan = decide(facts(service, installation=installation, pods=pods), NOW)
     assert plan.services["default.redis"].fields["restarts"] == 1
 
 
-def test_a_dependant_waits_until_its_dependency_is_ready(environment: Environment) -> None:
+def test_a_dependant_waits_until_its_dependency_is_ready(installation: Installation) -> None:
     redis, api = (
         make_service(health={"readiness": {"tcpSocket": {"port": 6379}}}),
         make_service("api", dependsOn=["redis"]),
     )
-    first = decide(facts(redis, api, environment=environment), NOW)
+    first = decide(facts(redis, api, installation=installation), NOW)
     assert [a.name for a in first.actions] == ["default.redis"]
     pods = running(first, "redis")
-    waiting = decide(facts(redis, api, environment=environment, pods=pods), NOW)
+    waiting = decide(facts(redis, api, installation=installation, pods=pods), NOW)
     assert ready(waiting, "api") == (False, Reason.DEPENDENCY_NOT_READY)
     probes = {"default.redis": ProbeState(started=True, ready=True)}
-    plan = decide(facts(redis, api, environment=environment, pods=pods, probes=probes), NOW)
+    plan = decide(facts(redis, api, installation=installation, pods=pods, probes=probes), NOW)
     assert [a.name for a in plan.actions] == ["default.api"]
 
 
-def test_the_less_important_service_waits_for_memory(environment: Environment) -> None:
+def test_the_less_important_service_waits_for_memory(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
-    plan = decide(facts(low, high, environment=environment, allocatable=4 * GI), NOW)
+    plan = decide(facts(low, high, installation=installation, allocatable=4 * GI), NOW)
     assert [a.name for a in plan.actions] == ["default.high"]
     assert ready(plan, "low") == (False, Reason.INSUFFICIENT_MEMORY)
 
 
-def test_a_more_important_service_takes_the_place_of_a_running_one_in_two_steps(environment: Environment) -> None:
+def test_a_more_important_service_takes_the_place_of_a_running_one_in_two_steps(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
-    first = decide(facts(low, environment=environment, allocatable=4 * GI), NOW)
+    first = decide(facts(low, installation=installation, allocatable=4 * GI), NOW)
     pods = running(first, "low")
-    stops = decide(facts(low, high, environment=environment, allocatable=4 * GI, pods=pods), NOW)
+    stops = decide(facts(low, high, installation=installation, allocatable=4 * GI, pods=pods), NOW)
     assert actions(stops) == [("stop", "default.low", Reason.PREEMPTED)]
-    starts = decide(facts(low, high, environment=environment, allocatable=4 * GI), NOW)
+    starts = decide(facts(low, high, installation=installation, allocatable=4 * GI), NOW)
     assert [a.name for a in starts.actions] == ["default.high"]
 
 
-def test_a_peer_is_not_stopped(environment: Environment) -> None:
+def test_a_peer_is_not_stopped(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     young = make_service("young", created="2026-02-01T00:00:00Z", **big)
-    first = decide(facts(young, environment=environment, allocatable=4 * GI), NOW)
+    first = decide(facts(young, installation=installation, allocatable=4 * GI), NOW)
     both = facts(
-        young, make_service("old", **big), environment=environment, allocatable=4 * GI, pods=running(first, "young")
+        young, make_service("old", **big), installation=installation, allocatable=4 * GI, pods=running(first, "young")
     )
     plan = decide(both, NOW)
     assert (plan.actions, ready(plan, "old")) == ((), (False, Reason.INSUFFICIENT_MEMORY))
 
 
-def test_what_is_suspended_takes_no_memory(environment: Environment) -> None:
+def test_what_is_suspended_takes_no_memory(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     waits = make_service("waits", priority=10, suspend=True, **big)
-    plan = decide(facts(waits, make_service("runs", **big), environment=environment, allocatable=4 * GI), NOW)
+    plan = decide(facts(waits, make_service("runs", **big), installation=installation, allocatable=4 * GI), NOW)
     assert [a.name for a in plan.actions] == ["default.runs"]
 
 
-def test_a_pod_on_which_something_is_done_is_left_alone(environment: Environment) -> None:
-    first = decide(facts(make_service(), environment=environment), NOW)
+def test_a_pod_on_which_something_is_done_is_left_alone(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
     ended = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - 9)
-    plan = decide(replace(facts(make_service(), environment=environment, pods=ended), busy=frozenset(ended)), NOW)
+    plan = decide(replace(facts(make_service(), installation=installation, pods=ended), busy=frozenset(ended)), NOW)
     assert (plan.actions, plan.services) == ((), {})
 
 
-def test_nothing_takes_a_place_that_is_not_free_yet(environment: Environment) -> None:
+def test_nothing_takes_a_place_that_is_not_free_yet(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
-    pods = running(decide(facts(low, environment=environment, allocatable=4 * GI), NOW), "low")
-    both = facts(low, high, environment=environment, allocatable=4 * GI, pods=pods)
+    pods = running(decide(facts(low, installation=installation, allocatable=4 * GI), NOW), "low")
+    both = facts(low, high, installation=installation, allocatable=4 * GI, pods=pods)
     assert decide(replace(both, busy=frozenset(pods)), NOW).actions == ()
 
 
-def test_what_runs_suspended_keeps_its_memory(environment: Environment) -> None:
+def test_what_runs_suspended_keeps_its_memory(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
-    first = decide(facts(make_service("held", **big), environment=environment, allocatable=4 * GI), NOW)
+    first = decide(facts(make_service("held", **big), installation=installation, allocatable=4 * GI), NOW)
     held, high = make_service("held", suspend=True, **big), make_service("high", priority=10, **big)
-    plan = decide(facts(held, high, environment=environment, allocatable=4 * GI, pods=running(first, "held")), NOW)
+    plan = decide(facts(held, high, installation=installation, allocatable=4 * GI, pods=running(first, "held")), NOW)
     assert (plan.actions, ready(plan, "high")) == ((), (False, Reason.INSUFFICIENT_MEMORY))
 
 
@@ -219,8 +221,8 @@ def sized(name: str, memory: str, **spec: Any) -> XnaiService:
 
 
 @pytest.mark.parametrize("hashed", [True, False])
-def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bool, environment: Environment) -> None:
-    first = decide(facts(sized("app", "1Gi"), environment=environment, allocatable=4 * GI), NOW)
+def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bool, installation: Installation) -> None:
+    first = decide(facts(sized("app", "1Gi"), installation=installation, allocatable=4 * GI), NOW)
     pods = running(first, "app")
     # A tmpfs size is changed while the pod runs, and is not in its hash.
     grown = [{"mountPath": "/tmp", "size": "100Gi"}]
@@ -231,7 +233,7 @@ def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bo
     )
     probes = {"default.app": ProbeState(started=True, ready=True)}
     needs_it = sized("needs-it", "1Gi", dependsOn=["app"])
-    given = facts(after, needs_it, environment=environment, allocatable=4 * GI, pods=pods, probes=probes)
+    given = facts(after, needs_it, installation=installation, allocatable=4 * GI, pods=pods, probes=probes)
     plan = decide(replace(given, mounts={"default.app": mounts}), NOW)
     assert [a.name for a in plan.actions] == ["default.needs-it"]
     said = {c.type: c for c in plan.services["default.app"].conditions}
@@ -239,133 +241,133 @@ def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bo
     assert said[Type.READY].status is not hashed
 
 
-def test_a_change_that_fits_in_the_place_of_what_runs_is_made(environment: Environment) -> None:
-    first = decide(facts(sized("app", "3Gi"), environment=environment, allocatable=4 * GI), NOW)
-    changed = facts(sized("app", "3500Mi"), environment=environment, allocatable=4 * GI, pods=running(first, "app"))
+def test_a_change_that_fits_in_the_place_of_what_runs_is_made(installation: Installation) -> None:
+    first = decide(facts(sized("app", "3Gi"), installation=installation, allocatable=4 * GI), NOW)
+    changed = facts(sized("app", "3500Mi"), installation=installation, allocatable=4 * GI, pods=running(first, "app"))
     assert actions(decide(changed, NOW)) == [("start", "default.app", Reason.SPEC_CHANGED)]
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_what_is_started_again_keeps_its_place_among_peers(busy: bool, environment: Environment) -> None:
+def test_what_is_started_again_keeps_its_place_among_peers(busy: bool, installation: Installation) -> None:
     app, older = sized("app", "3Gi", created="2026-02-01T00:00:00Z"), sized("older", "3Gi")
-    first = decide(facts(app, environment=environment, allocatable=4 * GI), NOW)
+    first = decide(facts(app, installation=installation, allocatable=4 * GI), NOW)
     ended = running(first, "app", running=False, pid=0, exit_code=1, finished_at=NOW)
-    given = facts(app, older, environment=environment, allocatable=4 * GI, pods={} if busy else ended)
+    given = facts(app, older, installation=installation, allocatable=4 * GI, pods={} if busy else ended)
     plan = decide(replace(given, busy=frozenset({"default.app"} if busy else ())), NOW)
     assert plan.actions == ()
     assert ready(plan, "older") == (False, Reason.INSUFFICIENT_MEMORY)
 
 
-def test_nobody_is_stopped_for_what_cannot_start(environment: Environment) -> None:
+def test_nobody_is_stopped_for_what_cannot_start(installation: Installation) -> None:
     low = sized("low", "3Gi")
-    pods = running(decide(facts(low, environment=environment, allocatable=4 * GI), NOW), "low")
+    pods = running(decide(facts(low, installation=installation, allocatable=4 * GI), NOW), "low")
     high = sized("high", "3Gi", priority=10, image="localhost/typo:1")
-    plan = decide(facts(low, high, environment=environment, allocatable=4 * GI, pods=pods), NOW)
+    plan = decide(facts(low, high, installation=installation, allocatable=4 * GI, pods=pods), NOW)
     assert (plan.actions, ready(plan, "high")) == ((), (False, Reason.IMAGE_MISSING))
 
 
-def test_what_declares_nothing_keeps_what_it_came_to_use(environment: Environment) -> None:
-    first = decide(facts(make_service("grown"), environment=environment, allocatable=4 * GI), NOW)
+def test_what_declares_nothing_keeps_what_it_came_to_use(installation: Installation) -> None:
+    first = decide(facts(make_service("grown"), installation=installation, allocatable=4 * GI), NOW)
     grown = replace(make_service("grown"), status={"memoryHighWaterBytes": 2 * GI})
     high = sized("high", "3Gi", priority=10)
-    given = facts(grown, high, environment=environment, allocatable=4 * GI, pods=running(first, "grown"))
+    given = facts(grown, high, installation=installation, allocatable=4 * GI, pods=running(first, "grown"))
     assert actions(decide(given, NOW)) == [("stop", "default.grown", Reason.PREEMPTED)]
 
 
 @pytest.mark.parametrize("size", ["100Mi", "100M"])
-def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, environment: Environment) -> None:
+def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, installation: Installation) -> None:
     limited = {"resources": {"limits": {"memory": "1Gi"}}}
     for spec in (limited, {}, {"resources": {"requests": {"memory": "1Gi"}}}):
         service = make_service(storage={"tmpfs": [{"mountPath": "/c", "size": size}]}, **spec)
-        first = decide(facts(service, environment=environment), NOW)
+        first = decide(facts(service, installation=installation), NOW)
         wanted = first.rendered["default.redis"].tmpfs
         found = tuple(
             ObservedMount(t.mount_path, "tmpfs", t.size, 0, t.mode, t.uid, t.gid, frozenset()) for t in wanted
         )
         given = replace(
-            facts(service, environment=environment, pods=running(first, "redis")), mounts={"default.redis": found}
+            facts(service, installation=installation, pods=running(first, "redis")), mounts={"default.redis": found}
         )
         (demand,) = needs(given, {service.key: merged(service, ())}, ()).demands.values()
-        assert demand.holding == demand.wish
+        assert demand.allocation == demand.requested
 
 
-def test_what_grew_within_its_limit_stops_no_peer(environment: Environment) -> None:
+def test_what_grew_within_its_limit_stops_no_peer(installation: Installation) -> None:
     services = [make_service(name, resources={"limits": {"memory": "1Gi"}}) for name in "ab"]
-    first = decide(facts(*services, environment=environment, allocatable=2 * GI), NOW)
+    first = decide(facts(*services, installation=installation, allocatable=2 * GI), NOW)
     pods = running(first, "a") | running(first, "b")
     grown = tuple(
         ObservedMount(path, "tmpfs", 200 << 20, 0, "1777", 1001, 1001, frozenset())
         for path in ("/tmp", "/run", "/var/tmp", "/dev/shm")
     )
-    given = facts(*services, environment=environment, allocatable=2 * GI, pods=pods)
+    given = facts(*services, installation=installation, allocatable=2 * GI, pods=pods)
     plan = decide(replace(given, mounts=dict.fromkeys(pods, grown)), NOW)
     assert [a.kind for a in plan.actions] == ["resize", "resize"]
 
 
-def test_config_and_secrets_take_memory_of_the_machine(environment: Environment) -> None:
+def test_config_and_secrets_take_memory_of_the_machine(installation: Installation) -> None:
     secret = {"storage": {"secrets": [{"name": "s", "mountPath": "/s"}]}}
     contents = {"default": {("Secret", "s"): {"a": b"x" * 5000, "b": b"x"}}}
-    plan = decide(facts(make_service(**secret), environment=environment, contents=contents), NOW)
-    plain = decide(facts(make_service(), environment=environment), NOW)
+    plan = decide(facts(make_service(**secret), installation=installation, contents=contents), NOW)
+    plain = decide(facts(make_service(), installation=installation), NOW)
     more = [p.services["default.redis"].fields["memoryRequestBytes"] for p in (plan, plain)]
     assert more[0] - more[1] == 3 * 4096
 
 
-def test_a_tight_limit_is_told_and_started(environment: Environment) -> None:
+def test_a_tight_limit_is_told_and_started(installation: Installation) -> None:
     tight = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": "170Mi"}})
-    plan = decide(facts(tight, environment=environment), NOW)
+    plan = decide(facts(tight, installation=installation), NOW)
     found = [c for c in plan.services["default.redis"].conditions if c.type is Type.LIMIT_TIGHT]
     assert [(c.status, c.reason) for c in found] == [(True, Reason.LIMIT_TIGHT)]
     assert len(plan.actions) == 1
 
 
-def test_a_running_service_with_a_fault_gives_way_too(environment: Environment) -> None:
+def test_a_running_service_with_a_fault_gives_way_too(installation: Installation) -> None:
     big = {"resources": {"requests": {"memory": "3Gi"}}}
-    first = decide(facts(make_service("low", **big), environment=environment, allocatable=4 * GI), NOW)
+    first = decide(facts(make_service("low", **big), installation=installation, allocatable=4 * GI), NOW)
     low = make_service("low", image="localhost/gone:1", **big)
     both = facts(
         low,
         make_service("high", priority=10, **big),
-        environment=environment,
+        installation=installation,
         allocatable=4 * GI,
         pods=running(first, "low"),
     )
     assert actions(decide(both, NOW)) == [("stop", "default.low", Reason.PREEMPTED)]
 
 
-def test_a_suspended_service_is_neither_started_nor_stopped(environment: Environment) -> None:
-    plan = decide(facts(make_service(suspend=True), environment=environment), NOW)
+def test_a_suspended_service_is_neither_started_nor_stopped(installation: Installation) -> None:
+    plan = decide(facts(make_service(suspend=True), installation=installation), NOW)
     assert (plan.actions, ready(plan, "redis")) == ((), (False, Reason.SUSPENDED))
 
 
-def test_readiness_stands_until_the_first_answer_after_the_operator_restarted(environment: Environment) -> None:
+def test_readiness_stands_until_the_first_answer_after_the_operator_restarted(installation: Installation) -> None:
     probe = {"readiness": {"tcpSocket": {"port": 6379}}}
-    first = decide(facts(make_service(health=probe), environment=environment), NOW)
+    first = decide(facts(make_service(health=probe), installation=installation), NOW)
     status = {"conditions": [{"type": "Ready", "status": "True", "message": "HTTP 200"}]}
     service = replace(make_service(health=probe), status=status)
-    plan = decide(facts(service, environment=environment, pods=running(first, "redis")), NOW)
+    plan = decide(facts(service, installation=installation, pods=running(first, "redis")), NOW)
     assert ready(plan, "redis") == (True, Reason.PROBE_SUCCEEDED)
 
 
-def test_every_service_has_ready_from_the_first_pass(environment: Environment) -> None:
+def test_every_service_has_ready_from_the_first_pass(installation: Installation) -> None:
     services = [make_service("a"), make_service("b", image="none"), make_service("c", dependsOn=["c"])]
-    plan = decide(facts(*services, environment=environment), NOW)
+    plan = decide(facts(*services, installation=installation), NOW)
     assert [ready(plan, s.name)[0] for s in services] == [False, False, False]
 
 
-def test_a_policy_that_selects_nothing_says_so(environment: Environment) -> None:
+def test_a_policy_that_selects_nothing_says_so(installation: Installation) -> None:
     policy = resources.policy(
         {
             "metadata": {"name": "p", "namespace": "default"},
             "spec": {"selector": {"matchLabels": {"app": "none"}}, "mounts": [{"mountPath": "/c", "size": "1Mi"}]},
         }
     )
-    plan = decide(facts(make_service(), environment=environment, policies=(policy,)), NOW)
+    plan = decide(facts(make_service(), installation=installation, policies=(policy,)), NOW)
     (condition,) = plan.policies["default.p"].conditions
     assert (condition.reason, "app=none" in condition.message) == (Reason.NO_SERVICE_SELECTED, True)
 
 
-def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(environment: Environment) -> None:
+def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(installation: Installation) -> None:
     policies = tuple(
         resources.policy(
             {
@@ -378,23 +380,23 @@ def test_a_conflict_of_policies_is_told_and_disturbs_nobody_else(environment: En
         )
         for name, size in (("one", "1Mi"), ("two", "2Mi"))
     )
-    plan = decide(facts(make_service(), make_service("other"), environment=environment, policies=policies), NOW)
+    plan = decide(facts(make_service(), make_service("other"), installation=installation, policies=policies), NOW)
     assert ready(plan, "redis") == (False, Reason.POLICY_CONFLICT)
     assert [a.name for a in plan.actions] == ["default.other"]
 
 
 @pytest.mark.parametrize(
-    ("limit", "holding", "waits"), [(3 * GI, None, True), (0, None, False), (0, Holding(3 * GI), True)]
+    ("limit", "allocation", "waits"), [(3 * GI, None, True), (0, None, False), (0, Allocation(3 * GI), True)]
 )
 def test_what_runs_although_its_resource_is_wrong_takes_its_memory(
-    limit: int, holding: Holding | None, waits: bool, environment: Environment
+    limit: int, allocation: Allocation | None, waits: bool, installation: Installation
 ) -> None:
     wrong = ObservedPod(
-        "default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit, holding=holding
+        "default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit, allocation=allocation
     )
     given = facts(
         make_service("new", resources={"requests": {"memory": "2Gi"}}),
-        environment=environment,
+        installation=installation,
         allocatable=4 * GI,
         pods={wrong.name: wrong},
         invalid=(Invalid("XnaiService", "default.wrong", "spec.image: Field required"),),
@@ -413,10 +415,10 @@ def test_what_runs_although_its_resource_is_wrong_takes_its_memory(
     ],
 )
 def test_limits_that_cannot_be_set_are_not_played(
-    missing: set[str], expected: dict[str, Any] | None, environment: Environment
+    missing: set[str], expected: dict[str, Any] | None, installation: Installation
 ) -> None:
     limited = make_service(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi", "cpu": "1"}})
-    given = facts(limited, environment=environment)
+    given = facts(limited, installation=installation)
     given = replace(given, observed=replace(given.observed, missing_controllers=frozenset(missing)))
     container = decide(given, NOW).rendered["default.redis"].document["spec"]["containers"][0]
     assert container.get("resources") == expected
@@ -432,9 +434,9 @@ def test_limits_that_cannot_be_set_are_not_played(
     ],
 )
 def test_limits_that_are_not_enforced_are_told(
-    enforced: bool, missing: set[str], expected: tuple[bool, str], environment: Environment
+    enforced: bool, missing: set[str], expected: tuple[bool, str], installation: Installation
 ) -> None:
-    given = facts(make_service(), environment=environment)
+    given = facts(make_service(), installation=installation)
     observed = replace(given.observed, limits_enforced=enforced, missing_controllers=frozenset(missing))
     given = replace(given, observed=observed)
     observed = replace(observed, pods=running(decide(given, NOW), "redis"))

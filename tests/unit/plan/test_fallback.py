@@ -11,9 +11,9 @@ from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.model import Plan
+from xnai_operator.plan.types import Plan
 from xnai_operator.render import names
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 
 MI = 1 << 20
 IMPLICIT = 64 * MI
@@ -44,18 +44,18 @@ SMALL = {"resources": {"requests": {"memory": "1Gi"}}}
     ],
 )
 def test_without_room_the_policy_says_what_happens(
-    fallback: str, room: int, started: bool, disk: list[str], environment: Environment
+    fallback: str, room: int, started: bool, disk: list[str], installation: Installation
 ) -> None:
     given = facts(
-        make_service(**SMALL), environment=environment, allocatable=room, policies=(policy(fallback=fallback),)
+        make_service(**SMALL), installation=installation, allocatable=room, policies=(policy(fallback=fallback),)
     )
     plan = decide(given, NOW)
     assert (bool(plan.actions), on_disk(plan, "redis")) == (started, disk)
 
 
-def test_the_condition_says_that_it_is_on_disk(environment: Environment) -> None:
+def test_the_condition_says_that_it_is_on_disk(installation: Installation) -> None:
     given = facts(
-        make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=(policy(fallback="Volume"),)
+        make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=(policy(fallback="Volume"),)
     )
     pods = running(decide(given, NOW), "redis", on_disk=True)
     plan = decide(replace(given, observed=replace(given.observed, pods=pods), mounts={"default.redis": ()}), NOW)
@@ -65,19 +65,19 @@ def test_the_condition_says_that_it_is_on_disk(environment: Environment) -> None
 
 @pytest.mark.parametrize(("ended", "disk"), [(False, [names.scratch("default", "redis", "/cache")]), (True, [])])
 def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
-    ended: bool, disk: list[str], environment: Environment
+    ended: bool, disk: list[str], installation: Installation
 ) -> None:
     policies = (policy(fallback="Volume"),)
-    tight = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
+    tight = decide(facts(make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=policies), NOW)
     pods = running(tight, "redis", on_disk=True, running=not ended, finished_at=NOW - 5 if ended else 0.0)
-    roomy = facts(make_service(**SMALL), environment=environment, allocatable=8 * GI, policies=policies, pods=pods)
+    roomy = facts(make_service(**SMALL), installation=installation, allocatable=8 * GI, policies=policies, pods=pods)
     plan = decide(roomy, NOW)
     assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)
 
 
-def test_what_is_on_disk_is_not_told_as_memory(environment: Environment) -> None:
+def test_what_is_on_disk_is_not_told_as_memory(installation: Installation) -> None:
     policies = (policy(fallback="Volume"),)
-    plan = decide(facts(make_service(**SMALL), environment=environment, allocatable=2 * GI, policies=policies), NOW)
+    plan = decide(facts(make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=policies), NOW)
     assert plan.services["default.redis"].fields["memoryRequestBytes"] == GI + IMPLICIT
 
 
@@ -86,9 +86,9 @@ def test_a_volume_of_the_service_is_never_one_that_stands_for_a_tmpfs() -> None:
     assert names.scratch("default", "redis", "/a/b") != names.scratch("default", "redis", "/a_1b")
 
 
-def test_a_budget_is_shared_by_importance(environment: Environment) -> None:
+def test_a_budget_is_shared_by_importance(installation: Installation) -> None:
     low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
-    plan = decide(facts(low, high, environment=environment, policies=(policy(budget="1Gi"),)), NOW)
+    plan = decide(facts(low, high, installation=installation, policies=(policy(budget="1Gi"),)), NOW)
     assert actions(plan) == [("start", "default.high", Reason.POD_MISSING)]
     assert ready(plan, "low") == (False, Reason.TMPFS_BUDGET_EXCEEDED)
     message = plan.services["default.low"].conditions[0].message
@@ -96,20 +96,22 @@ def test_a_budget_is_shared_by_importance(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize(("limit", "size"), [("2Gi", 1536 * MI), ("300Mi", 100 * MI)])
-def test_no_size_that_use_asks_for_makes_a_service_unstartable(limit: str, size: int, environment: Environment) -> None:
+def test_no_size_that_use_asks_for_makes_a_service_unstartable(
+    limit: str, size: int, installation: Installation
+) -> None:
     mounts = [{"mountPath": "/cache", "size": "100Mi"}]
     given = policy(mounts=mounts, sizing={"mode": "Apply", "max": "2Gi"})
     status = {"tmpfs": [{"mountPath": "/cache", "sizeBytes": 100 * MI, "highWaterBytes": 1024 * MI}]}
     service = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": limit}})
-    plan = decide(facts(replace(service, status=status), environment=environment, policies=(given,)), NOW)
+    plan = decide(facts(replace(service, status=status), installation=installation, policies=(given,)), NOW)
     rendered = plan.rendered["default.redis"]
     assert [t.size for t in rendered.tmpfs if t.mount_path == "/cache"] == [size]
 
 
 @pytest.mark.parametrize(("share", "started"), [("13%", True), ("12%", False)])
-def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, environment: Environment) -> None:
-    given = facts(make_service(**SMALL), environment=environment, policies=(policy(budget=share),))
-    plan = decide(replace(given, machine=replace(given.machine, memory=8 * GI)), NOW)
+def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, installation: Installation) -> None:
+    given = facts(make_service(**SMALL), installation=installation, policies=(policy(budget=share),))
+    plan = decide(replace(given, node=replace(given.node, memory=8 * GI)), NOW)
     assert bool(plan.actions) == started
     if not started:
         assert (
@@ -118,9 +120,9 @@ def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, envir
         )
 
 
-def test_over_the_budget_the_mounts_may_be_on_disk(environment: Environment) -> None:
+def test_over_the_budget_the_mounts_may_be_on_disk(installation: Installation) -> None:
     low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
-    given = facts(low, high, environment=environment, policies=(policy(budget="1Gi", fallback="Volume"),))
+    given = facts(low, high, installation=installation, policies=(policy(budget="1Gi", fallback="Volume"),))
     plan = decide(given, NOW)
     assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], [names.scratch("default", "low", "/cache")])
 
@@ -134,27 +136,27 @@ def test_over_the_budget_the_mounts_may_be_on_disk(environment: Environment) -> 
     ],
 )
 def test_its_own_mounts_fall_back_before_a_less_important_service_is_stopped(
-    room: int, stopped: list[str], disk: list[str], environment: Environment
+    room: int, stopped: list[str], disk: list[str], installation: Installation
 ) -> None:
     low = make_service("low", resources={"requests": {"memory": "2Gi"}})
-    pods = running(decide(facts(low, environment=environment), NOW), "low")
+    pods = running(decide(facts(low, installation=installation), NOW), "low")
     high = replace(make_service("high", priority=1, **SMALL), labels={"app": "high"})
     policies = (policy(fallback="Volume", selector={"matchLabels": {"app": "high"}}),)
-    given = facts(low, high, environment=environment, allocatable=room, policies=policies, pods=pods)
+    given = facts(low, high, installation=installation, allocatable=room, policies=policies, pods=pods)
     plan = decide(given, NOW)
     assert [a.name for a in plan.actions if a.kind == "stop"] == stopped
     assert on_disk(plan, "high") == disk
 
 
-def test_a_mount_of_the_service_itself_never_falls_back(environment: Environment) -> None:
+def test_a_mount_of_the_service_itself_never_falls_back(installation: Installation) -> None:
     service = make_service(storage={"tmpfs": [{"mountPath": "/cache", "size": "1Gi"}]}, **SMALL)
-    given = facts(service, environment=environment, allocatable=2 * GI, policies=(policy(fallback="Volume"),))
+    given = facts(service, installation=installation, allocatable=2 * GI, policies=(policy(fallback="Volume"),))
     assert decide(given, NOW).actions == ()
 
 
-def test_the_more_important_stays_in_memory(environment: Environment) -> None:
+def test_the_more_important_stays_in_memory(installation: Installation) -> None:
     low, high = make_service("low", **SMALL), make_service("high", priority=1, **SMALL)
     room = 3 * GI + 2 * IMPLICIT
-    given = facts(low, high, environment=environment, allocatable=room, policies=(policy(fallback="Volume"),))
+    given = facts(low, high, installation=installation, allocatable=room, policies=(policy(fallback="Volume"),))
     plan = decide(given, NOW)
     assert (on_disk(plan, "high"), on_disk(plan, "low")) == ([], [names.scratch("default", "low", "/cache")])

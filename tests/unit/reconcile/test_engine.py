@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.reconcile.conftest import World
+from tests.unit.world import World
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.observed import Observed
@@ -233,11 +233,11 @@ async def test_a_pod_is_reached_by_its_clients_that_run(world: World) -> None:
     world.apply("b", dependsOn=["a"])
     world.apply("c")
     await world.settle()
-    assert world.backend.reached_by == {"default.a": {"default.b"}, "default.b": set(), "default.c": set()}
+    assert world.backend.ingress == {"default.a": {"default.b"}, "default.b": set(), "default.c": set()}
     world.delete("b")
     await world.settle()
     await world.one_pass()
-    assert world.backend.reached_by["default.a"] == set()
+    assert world.backend.ingress["default.a"] == set()
 
 
 async def test_a_start_that_ends_while_the_runtime_is_observed_is_not_repeated(world: World) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reconcile.conftest import World
-from xnai_operator.render.environment import Environment
+from tests.unit.world import World
+from xnai_operator.render.installation import Installation
 
 GI = 1 << 30
 Change = tuple[str, int | None, int]
@@ -23,8 +23,8 @@ async def taken(world: World) -> dict[str, int]:
     """What each running pod was admitted with, as it is written on it."""
     found = {}
     for pod in (await world.backend.observe()).pods.values():
-        assert pod.holding is not None
-        found[pod.service] = pod.holding.own + (await world.backend.usage(pod)).tmpfs_size
+        assert pod.allocation is not None
+        found[pod.service] = pod.allocation.private_bytes + (await world.backend.usage(pod)).tmpfs_size
     return found
 
 
@@ -55,4 +55,4 @@ async def follow(world: World, wanted: list[Change]) -> None:
 @given(changes)
 def test_no_memory_is_given_out_twice(wanted: list[Change]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(follow(World(Environment("/run/xnai", folder, b"k" * 32, cores=2), Path(folder)), wanted))
+        asyncio.run(follow(World(Installation("/run/xnai", folder, b"k" * 32, cores=2), Path(folder)), wanted))

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from xnai_operator.api import resources
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).with_name("golden")
-ENVIRONMENT = Environment("/run/user/1001/xnai", "/home/user/.local/share/xnai/models", b"k" * 32, cores=2)
+ENVIRONMENT = Installation("/run/user/1001/xnai", "/home/user/.local/share/xnai/models", b"k" * 32, cores=2)
 
 
 def load(pattern: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from xnai_operator.render.environment import Environment
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import FileContents, render
 from xnai_operator.tmpfs.mounts import merged
@@ -13,14 +13,14 @@ from xnai_operator.tmpfs.mounts import merged
 SECRET: FileContents = {("Secret", "s"): {"k": b"one"}}
 
 
-def pod(environment: Environment, contents: FileContents | None = None, **spec: Any) -> RenderedPod:
+def pod(installation: Installation, contents: FileContents | None = None, **spec: Any) -> RenderedPod:
     service = make_service(**spec)
-    return render(service, merged(service, ()), contents or {}, environment)
+    return render(service, merged(service, ()), contents or {}, installation)
 
 
-def test_the_hash_is_a_label_and_no_plain_digest(environment: Environment) -> None:
-    one = pod(environment)
-    other = pod(Environment(environment.runtime_dir, environment.models_dir, b"x" * 32, 2))
+def test_the_hash_is_a_label_and_no_plain_digest(installation: Installation) -> None:
+    one = pod(installation)
+    other = pod(Installation(installation.runtime_dir, installation.models_dir, b"x" * 32, 2))
     assert one.document["metadata"]["labels"]["xnai.dev/spec-hash"] == one.hash
     assert one.hash != other.hash
 
@@ -45,20 +45,20 @@ def test_the_hash_is_a_label_and_no_plain_digest(environment: Environment) -> No
         ({"storage": {"tmpfs": [{"mountPath": "/tmp", "size": "16Mi", "mode": "0700"}]}}, True),
     ],
 )
-def test_what_makes_another_pod(spec: dict[str, Any], changes: bool, environment: Environment) -> None:
-    assert (pod(environment, **spec).hash != pod(environment).hash) == changes
+def test_what_makes_another_pod(spec: dict[str, Any], changes: bool, installation: Installation) -> None:
+    assert (pod(installation, **spec).hash != pod(installation).hash) == changes
 
 
-def test_another_content_of_a_secret_makes_another_pod_and_directory(environment: Environment) -> None:
+def test_another_content_of_a_secret_makes_another_pod_and_directory(installation: Installation) -> None:
     storage = {"secrets": [{"name": "s", "mountPath": "/s"}]}
-    one = pod(environment, SECRET, storage=storage)
-    two = pod(environment, {("Secret", "s"): {"k": b"two"}}, storage=storage)
+    one = pod(installation, SECRET, storage=storage)
+    two = pod(installation, {("Secret", "s"): {"k": b"two"}}, storage=storage)
     assert (one.hash != two.hash, one.files[0].source != two.files[0].source) == (True, True)
 
 
-def test_a_secret_is_not_in_the_document_nor_in_the_representation(environment: Environment) -> None:
+def test_a_secret_is_not_in_the_document_nor_in_the_representation(installation: Installation) -> None:
     one = pod(
-        environment, {("Secret", "s"): {"k": b"hunter2"}}, storage={"secrets": [{"name": "s", "mountPath": "/s"}]}
+        installation, {("Secret", "s"): {"k": b"hunter2"}}, storage={"secrets": [{"name": "s", "mountPath": "/s"}]}
     )
     assert "hunter2" not in f"{one.document}{one!r}"
 
@@ -67,26 +67,28 @@ def test_a_secret_is_not_in_the_document_nor_in_the_representation(environment: 
     ("limit", "asked", "threads"),
     [(None, None, "2"), ("1", None, "1"), ("1500m", None, "2"), ("8", None, "2"), ("2", 1, "1")],
 )
-def test_threads_follow_the_limit(limit: str | None, asked: int | None, threads: str, environment: Environment) -> None:
+def test_threads_follow_the_limit(
+    limit: str | None, asked: int | None, threads: str, installation: Installation
+) -> None:
     inference: dict[str, Any] = {"model": {"file": "m.gguf"}} | ({"threads": asked} if asked else {})
     resources = {"limits": {"cpu": limit}} if limit else {}
-    document = pod(environment, inference=inference, resources=resources).document
+    document = pod(installation, inference=inference, resources=resources).document
     env = {entry["name"]: entry["value"] for entry in document["spec"]["containers"][0]["env"]}
     assert env["XNAI_THREADS"] == threads
 
 
-def test_ports_are_on_loopback_unless_asked(environment: Environment) -> None:
+def test_ports_are_on_loopback_unless_asked(installation: Installation) -> None:
     ports = [
         {"name": "a", "containerPort": 1, "hostPort": 1001},
         {"name": "b", "containerPort": 2, "hostPort": 1002, "hostIP": "0.0.0.0"},
         {"name": "c", "containerPort": 3},
     ]
-    rendered = pod(environment, ports=ports).document["spec"]["containers"][0]["ports"]
+    rendered = pod(installation, ports=ports).document["spec"]["containers"][0]["ports"]
     assert [(p.get("hostIP"), p.get("hostPort")) for p in rendered] == [
         ("127.0.0.1", 1001), ("0.0.0.0", 1002), (None, None),
     ]  # fmt: skip
 
 
-def test_a_size_is_rounded_up_to_a_page(environment: Environment) -> None:
-    rendered = pod(environment, storage={"tmpfs": [{"mountPath": "/odd", "size": "5000"}]})
+def test_a_size_is_rounded_up_to_a_page(installation: Installation) -> None:
+    rendered = pod(installation, storage={"tmpfs": [{"mountPath": "/odd", "size": "5000"}]})
     assert next(t.size for t in rendered.tmpfs if t.mount_path == "/odd") == 8192

@@ -13,16 +13,17 @@ from urllib.parse import quote
 import yaml
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman import id_ranges
+from xnai_operator.backends.podman.helper_client import HelperClient
 from xnai_operator.backends.podman.observe import Observer
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
-from xnai_operator.host.files import write_whole
-from xnai_operator.host.userns import UserNamespace
+from xnai_operator.host.files import write_atomically
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
-from xnai_operator.render import names, userns
-from xnai_operator.render.environment import Environment
+from xnai_operator.render import names
 from xnai_operator.render.inference import SIGNAL_FILE
+from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import NetworkAttachment, PersistentVolume, RenderedPod
 
 PLAYS = 4
@@ -43,13 +44,13 @@ _NOT_OURS = re.compile(r"/(proc|sys|dev(?!/shm(/|$)))(/|$)")
 class PodmanBackend:
     """`backends.base.Backend` on the Podman service at `socket`. `environment` is that of the rendered pods."""
 
-    def __init__(self, socket: str, environment: Environment, userns: UserNamespace | None = None) -> None:
+    def __init__(self, socket: str, installation: Installation, userns: HelperClient | None = None) -> None:
         self._transport = Transport(socket)
-        self._installation = environment.installation
+        self._installation = installation.installation
         self._observer = Observer(self._transport, self._installation)
-        self._userns = userns or UserNamespace()
-        self._runtime_dir = environment.runtime_dir
-        self._signals = Path(environment.runtime_dir) / "signals"
+        self._helper = userns or HelperClient()
+        self._runtime_dir = installation.runtime_dir
+        self._signals = Path(installation.runtime_dir) / "signals"
         self._playing = asyncio.Semaphore(PLAYS)
         self._ranges: dict[str, int] = {}
 
@@ -109,7 +110,7 @@ class PodmanBackend:
             return
         volumes = (await self._transport.call("GET", "/info"))["store"]["volumePath"]
         sources = [volume.instead_of for volume in scratch]
-        found = await self._userns.call("room", sources=sources, target=volumes)
+        found = await self._helper.call("room", sources=sources, target=volumes)
         if found["used"] > found["free"]:
             message = f"{found['used']} bytes of tmpfs do not fit on the disk: {found['free']} are free below {volumes}"
             raise BackendError(Reason.TMPFS_IN_USE, f"{message}; `podman image prune`")
@@ -125,7 +126,7 @@ class PodmanBackend:
         }
         body = json.dumps({"Name": volume.name, "Labels": labels})
         made = await self._transport.call("POST", "/volumes/create", data=body)
-        await self._userns.call("copy", COPY_SECONDS, source=volume.instead_of, target=made["Mountpoint"])
+        await self._helper.call("copy", COPY_SECONDS, source=volume.instead_of, target=made["Mountpoint"])
 
     async def _exists(self, kind: str, name: str) -> bool:
         """Podman answers 204, or 404 which `call` gives as None as well: the status is asked for itself."""
@@ -157,7 +158,7 @@ class PodmanBackend:
         """With its owners as they are where mounts are made; for Auto in a range of ids that no other pod has, nor a
         volume of one that does not run."""
         if pod.security.user_namespace != "Auto":
-            return userns.placed(pod)
+            return id_ranges.placed(pod)
         labelled = {"filters": json.dumps({"label": [names.LABEL_IDS]})}
         pods, volumes = await asyncio.gather(
             self._transport.call("GET", "/pods/json", params=labelled), self._transport.call("GET", "/volumes/json")
@@ -165,13 +166,13 @@ class PodmanBackend:
         paths: dict[bool, list[str]] = {True: [], False: []}
         for volume in volumes or []:
             paths[volume["Name"].startswith(f"{pod.name}.")].append(volume["Mountpoint"])
-        own = (await self._userns.call("owners", paths=paths[True]))["uids"]
-        taken = set((await self._userns.call("owners", paths=paths[False]))["uids"])
+        own = (await self._helper.call("owners", paths=paths[True]))["uids"]
+        taken = set((await self._helper.call("owners", paths=paths[False]))["uids"])
         taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or [] if each["Name"] != pod.name}
         # From here to the choice nothing is awaited: starts go side by side, and Podman does not list them all yet.
         taken |= {begin for name, begin in self._ranges.items() if name != pod.name}
-        self._ranges[pod.name] = userns.choose(pod.name, taken, own)
-        return userns.placed(pod, self._ranges[pod.name])
+        self._ranges[pod.name] = id_ranges.choose(pod.name, taken, own)
+        return id_ranges.placed(pod, self._ranges[pod.name])
 
     async def _prepare(self, pod: RenderedPod) -> None:
         if pod.signal is not None:
@@ -184,7 +185,7 @@ class PodmanBackend:
             {"path": f.source, "files": _encoded(f.files), "uid": f.uid, "gid": f.gid, "secret": f.secret}
             for f in pod.files
         ]
-        await self._userns.call("prepare", tmpfs=tmpfs, files=files)
+        await self._helper.call("prepare", tmpfs=tmpfs, files=files)
 
     async def _play(self, pod: RenderedPod) -> None:
         network = pod.network
@@ -211,7 +212,7 @@ class PodmanBackend:
         container = names.container(pod.namespace, pod.service)
         found = await self._transport.call("GET", f"/containers/{container}/json", ok=(404,))
         if found is not None and found["State"]["Pid"]:
-            await self._userns.call("bind", pid=found["State"]["Pid"], cpus=sorted(pod.cpus))
+            await self._helper.call("bind", pid=found["State"]["Pid"], cpus=sorted(pod.cpus))
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """See Backend."""
@@ -247,11 +248,11 @@ class PodmanBackend:
                 shutil.rmtree(directory, ignore_errors=True)
                 removed.append(str(directory))
         for kind in ("tmpfs", "files"):
-            below = await self._userns.call("mounts_below", path=f"{self._runtime_dir}/{kind}")
+            below = await self._helper.call("mounts_below", path=f"{self._runtime_dir}/{kind}")
             for path in below["entries"]:
                 thing = path.rsplit("/", 1)[1]
                 if doomed(".".join(thing.split(".")[:2])):
-                    await self._userns.call("remove", path=path)
+                    await self._helper.call("remove", path=path)
                     removed.append(path)
         return removed
 
@@ -275,27 +276,27 @@ class PodmanBackend:
 
     async def _tmpfs(self, pod: ObservedPod) -> list[dict[str, Any]]:
         """The tmpfs of a container that are its own: not read-only as secrets are, and no part of one of the host's."""
-        found = (await self._userns.call("container_mounts", pid=pod.pid))["mounts"]
+        found = (await self._helper.call("container_mounts", pid=pod.pid))["mounts"]
         return [m for m in found if m["root"] == "/" and "ro" not in m["flags"] and not _NOT_OURS.match(m["path"])]
 
     async def resize(self, pod: RenderedPod) -> None:
         """See Backend."""
         for tmpfs in pod.tmpfs:
-            await self._userns.call("resize", path=tmpfs.source, size=tmpfs.size)
+            await self._helper.call("resize", path=tmpfs.source, size=tmpfs.size)
 
-    async def tell(self, name: str, step: int) -> None:
+    async def signal_pressure(self, name: str, step: int) -> None:
         """See Backend."""
         directory = self._signals / name
         if directory.is_dir():
             _write_signal(directory, step)
 
-    async def restrict(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
+    async def allow_ingress_from(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
         """See Backend. netavark can part bridges, not the pods on one; a filter in the pod's own network can."""
-        await self._userns.call("restrict", pid=pod.pid, clients=[client.pid for client in clients])
+        await self._helper.call("restrict", pid=pod.pid, clients=[client.pid for client in clients])
 
     async def usage(self, pod: ObservedPod) -> Usage:
         """See Backend."""
-        answer = await self._userns.call("usage", pid=pod.pid)
+        answer = await self._helper.call("usage", pid=pod.pid)
         ours = await self._tmpfs(pod)
         return Usage(answer["memory"], sum(m["used"] for m in ours), sum(m["size"] for m in ours))
 
@@ -304,7 +305,7 @@ class PodmanBackend:
         if request.command is not None:
             return await self._exec(pod, request.command, request.timeout)
         port, path = request.http if request.http is not None else (request.tcp, None)
-        answer = await self._userns.call("probe", pid=pod.pid, port=port, path=path, seconds=request.timeout)
+        answer = await self._helper.call("probe", pid=pod.pid, port=port, path=path, seconds=request.timeout)
         return ProbeResult(answer["success"], answer["message"])
 
     async def _exec(self, pod: ObservedPod, command: tuple[str, ...], timeout: float) -> ProbeResult:  # noqa: ASYNC109
@@ -355,7 +356,7 @@ class PodmanBackend:
 
     async def close(self) -> None:
         """See Backend."""
-        await self._userns.close()
+        await self._helper.close()
         self._transport.close()
 
 
@@ -365,5 +366,5 @@ def _encoded(files: dict[str, bytes]) -> dict[str, str]:
 
 def _write_signal(directory: Path, step: int) -> None:
     """Readable by every user of the pod, whatever the umask."""
-    write_whole(directory / SIGNAL_FILE, f"{step}\n", mode=0o644)
+    write_atomically(directory / SIGNAL_FILE, f"{step}\n", mode=0o644)
     directory.chmod(0o755)

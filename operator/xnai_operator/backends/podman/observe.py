@@ -10,7 +10,7 @@ from typing import Any
 
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.host import node
-from xnai_operator.memory.admission import Holding
+from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
 
@@ -98,9 +98,9 @@ def _seconds(text: str) -> float:
     return moment.timestamp() if moment.year > 1 else 0.0
 
 
-def _holding(labels: dict[str, str]) -> Holding | None:
+def _allocation(labels: dict[str, str]) -> Allocation | None:
     try:
-        return Holding.from_text(labels[names.LABEL_HOLDING])
+        return Allocation.from_text(labels[names.LABEL_ALLOCATION])
     except (KeyError, ValueError, TypeError):  # of an older version
         return None
 
@@ -115,7 +115,7 @@ def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
         "hash": labels.get(names.LABEL_HASH, ""),
         "on_disk": names.LABEL_FALLBACK in labels,
         "reduced": names.LABEL_REDUCED in labels,
-        "holding": _holding(labels),
+        "allocation": _allocation(labels),
     }
     if container is None:
         return ObservedPod(**known, running=False)

@@ -1,0 +1,1 @@
+"""The Kubernetes API as every part of ours uses it: the client, the object cache, manifests."""

@@ -1,0 +1,123 @@
+"""The engine's reads and writes over the official asyncio client, as plain JSON: its models are not needed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from xnai_operator.api.types import GROUP, VERSION
+from xnai_operator.errors import ApiError
+
+_CUSTOM = f"/apis/{GROUP}/{VERSION}"
+_PLURALS = {"XnaiService": "xnaiservices", "TmpfsPolicy": "tmpfspolicies"}
+_READ = {kind: f"{_CUSTOM}/{plural}" for kind, plural in _PLURALS.items()} | {
+    "Secret": "/api/v1/secrets",
+    "ConfigMap": "/api/v1/configmaps",
+}
+_COLLECTIONS = {kind: f"{_CUSTOM}/namespaces/{{namespace}}/{plural}" for kind, plural in _PLURALS.items()} | {
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "Namespace": "/api/v1/namespaces",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+}
+
+
+class KubeClient:
+    """`reconcile.writer.Api` on a real API server."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None) -> "KubeClient":
+        """From the file, else from $KUBECONFIG (or the service account inside a cluster)."""
+        settings = client.Configuration()
+        # The library reads $KUBECONFIG once, when it is imported.
+        if kubeconfig is None and "KUBECONFIG" in os.environ:
+            kubeconfig = Path(os.environ["KUBECONFIG"])
+        if kubeconfig is None:
+            await config.load_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        return cls(client.ApiClient(settings))
+
+    async def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """One request; the JSON of the answer. Raises ApiError."""
+        try:
+            answer = await self._client.call_api(
+                method,
+                self._client.configuration.host + path,
+                header_params={"Content-Type": content_type, "Accept": "application/json"},
+                body=body,
+                _request_timeout=30,
+            )
+            data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ApiError(0, f"the API server does not answer: {error}") from error
+        if answer.status >= 400:
+            raise ApiError(answer.status, _message(data) or f"{method} {path}: HTTP {answer.status}")
+        return json.loads(data)
+
+    async def apply(self, body: dict[str, Any]) -> None:
+        """Server-side apply of one object; what others own is taken over. Raises ApiError when it is refused,
+        ValueError for a kind this client does not know."""
+        collection = _COLLECTIONS.get(body.get("kind", ""))
+        if collection is None:
+            raise ValueError(
+                f"kind {body.get('kind')!r} is none of {', '.join(sorted(_COLLECTIONS))}; use kubectl apply"
+            )
+        metadata = body["metadata"]
+        if "{namespace}" in collection:
+            collection = collection.format(namespace=metadata.setdefault("namespace", "default"))
+        path = f"{collection}/{metadata['name']}?fieldManager=xnai&force=true&fieldValidation=Strict"
+        await self.request("PATCH", path, body, "application/apply-patch+yaml")
+
+    async def get(self, path: str) -> Any:
+        """An object or a list; None when there is none."""
+        try:
+            return await self.request("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list_all(self) -> list[dict[str, Any]]:
+        """Every object the engine reads, in all namespaces. Raises ApiError."""
+        found: list[dict[str, Any]] = []
+        for kind, path in _READ.items():
+            answer = await self.request("GET", path)
+            found += [{**item, "kind": kind} for item in answer["items"]]
+        return found
+
+    async def patch_status(self, kind: str, namespace: str, name: str, status: dict[str, Any]) -> dict[str, Any] | None:
+        """See Api."""
+        path = f"{_CUSTOM}/namespaces/{namespace}/{_PLURALS[kind]}/{name}/status"
+        try:
+            patched: dict[str, Any] = await self.request(
+                "PATCH", path, {"status": status}, "application/merge-patch+json"
+            )
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return patched
+
+    async def create_event(self, namespace: str, event: dict[str, Any]) -> None:
+        """See Api."""
+        await self.request("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _message(data: bytes) -> str:
+    """The words of a Status object."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return data.decode(errors="replace")
+    return str(body.get("message", "")) if isinstance(body, dict) else ""

@@ -1,0 +1,206 @@
+"""The memory of a llama.cpp process, part by part, from the header of its model. Pure; sizes in bytes.
+
+The formulas follow llama.cpp's allocation (llama-kv-cache.cpp, llama-graph.cpp, llama-context.cpp); their constants
+were fitted to measured processes, and `hack/bench/sizing.py` compares them again. Never `parameters x bits`: the
+name of a quantisation was a third off on a real file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from xnai_operator.memory.gguf_header import ModelHeader
+
+MI: Final = 1 << 20
+
+KvType = Literal["f32", "f16", "q8_0", "q4_0"]
+KV_BYTES: Final[Mapping[str, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+"""Bytes of one value of the cache (block sizes of ggml-common.h)."""
+
+Runtime = Literal["llama-cpp-python", "llama-server"]
+BASE: Final[Mapping[str, int]] = {"llama-cpp-python": 72 * MI, "llama-server": 16 * MI}
+"""Anonymous memory of the process without a model: Python with the API's libraries; a native HTTP server."""
+
+REPACKED: Final = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
+"""Types whose 2-D tensors ggml-cpu copies into another layout (repack.cpp) although the file stays mapped."""
+
+# Every n-th layer sees the whole context, the others a window. It stands in no GGUF file, but in llama-model.cpp
+# (set_swa_pattern).
+FULL_EVERY: Final[Mapping[str, int]] = {
+    "gemma2": 2,
+    "gemma3": 6,
+    "gemma3n": 5,
+    "cohere2": 4,
+    "gpt-oss": 2,
+    "exaone4": 4,
+}
+
+MARGIN: Final = 0.05
+MARGIN_BYTES: Final = 8 * MI
+"""Planned on top of the anonymous sum: the fit's worst under-estimate was 4.9 %."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is loaded. `context` is tokens for each of `slots`."""
+
+    context: int = 2048
+    slots: int = 1
+    kv_type: KvType = "f16"
+    flash_attention: bool = True
+    micro_batch: int = 512
+    mmap: bool = True
+    repack: bool = True
+    full_window: bool = False
+    runtime: Runtime = "llama-cpp-python"
+    device: Literal["cpu", "vulkan"] = "cpu"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the sum. `mapped`: pages of the model file, shared and reclaimable, else anonymous."""
+
+    name: str
+    size: int
+    mapped: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """The parts and their sums."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def anonymous(self) -> int:
+        """What cannot be reclaimed, margin included."""
+        return sum(part.size for part in self.parts if not part.mapped)
+
+    @property
+    def mapped(self) -> int:
+        """The weights mapped from the file."""
+        return sum(part.size for part in self.parts if part.mapped)
+
+    @property
+    def total(self) -> int:
+        """What the process needs to run at full speed."""
+        return self.anonymous + self.mapped
+
+
+def _padded(cells: int) -> int:
+    """llama.cpp rounds the cells of a cache up to 256."""
+    return -(-cells // 256) * 256
+
+
+def _per_layer(value: object, layers: int, default: int) -> list[int]:
+    """A value that stands once or once a layer."""
+    if isinstance(value, list):
+        return [int(v) for v in value[:layers]] + [default] * (layers - len(value))
+    return [default if value is None else int(str(value))] * layers
+
+
+def _windowed(model: ModelHeader, layers: int) -> list[bool]:
+    """Which layers keep a window only."""
+    every = FULL_EVERY.get(model.architecture)
+    if not model.value("attention.sliding_window") or every is None:
+        return [False] * layers  # unknown patterns count as full: too much, never too little
+    return [(layer + 1) % every != 0 for layer in range(layers)]
+
+
+def kv_cache(model: ModelHeader, load: ModelOptions) -> int:
+    """streams x kv_heads x (d_k b_k + d_v b_v) x cells, summed over the layers; plus recurrent state."""
+    layers = int(model.value("block_count", 0))
+    embedding, heads = int(model.value("embedding_length", 0)), _heads(model, layers)
+    kv_heads = _per_layer(model.value("attention.head_count_kv"), layers, max(heads, default=0))
+    width = embedding // max(max(heads, default=1), 1)
+    keys, values = int(model.value("attention.key_length", width)), int(model.value("attention.value_length", width))
+    cells = _padded(load.context)
+    window = _window_cells(model, load)
+    one = KV_BYTES[load.kv_type] * (keys + values)
+    total = 0.0
+    for heads_of_layer, windowed in zip(kv_heads, _windowed(model, layers), strict=True):
+        total += heads_of_layer * one * (window if windowed else cells)
+    return int(total * load.slots) + _recurrent(model, load, layers)
+
+
+def _heads(model: ModelHeader, layers: int) -> list[int]:
+    return _per_layer(model.value("attention.head_count"), layers, 0)
+
+
+def _window_cells(model: ModelHeader, load: ModelOptions) -> int:
+    cells = _padded(load.context)
+    window = int(model.value("attention.sliding_window", 0) or 0)
+    return cells if load.full_window or not window else _padded(min(cells, window + load.micro_batch))
+
+
+def _recurrent(model: ModelHeader, load: ModelOptions, layers: int) -> int:
+    """State-space layers: convolution and state, f32, constant for each slot (llama-memory-recurrent.cpp)."""
+    state = int(model.value("ssm.state_size", 0) or 0)
+    if not state:
+        return 0
+    inner, groups = int(model.value("ssm.inner_size", 0)), int(model.value("ssm.group_count", 0) or 0)
+    kernel = int(model.value("ssm.conv_kernel", 0))
+    return load.slots * layers * 4 * ((kernel - 1) * (inner + 2 * groups * state) + state * inner)
+
+
+def vocabulary(model: ModelHeader) -> int:
+    """Number of tokens."""
+    length = model.lengths.get("tokenizer.ggml.tokens")
+    return int(length if length is not None else model.value("vocab_size", 0) or 0)
+
+
+def compute(model: ModelHeader, load: ModelOptions) -> int:
+    """Work space of a micro batch that is really touched; without flash attention also the scores of every head.
+
+    In floats a token, fitted to measured processes: the feed-forward width three times with a gate, one and a half
+    without; the embedding four times; the inner width of a state-space layer six times.
+    """
+    embedding = int(model.value("embedding_length", 0))
+    layers = int(model.value("block_count", 0))
+    forward = max(_per_layer(model.value("feed_forward_length"), layers, 0), default=0)
+    heads = max(_heads(model, layers), default=0)
+    batch = min(load.micro_batch, load.context)
+    # phi3 holds gate and up in one tensor.
+    gated = model.architecture == "phi3" or any(".ffn_gate" in tensor.name for tensor in model.tensors)
+    width = (6 if gated else 3) * forward // 2 + 4 * embedding + 6 * int(model.value("ssm.inner_size", 0) or 0)
+    cells, window = _padded(load.context), _window_cells(model, load)
+    windows = window if any(_windowed(model, layers)) else 0
+    mask = 2 * (cells + windows) * (1 if load.flash_attention else 2)
+    # Measured: the scores of a batch, and half of them again while they are normalised.
+    scores = 0 if load.flash_attention else 6 * heads * cells
+    return batch * (4 * width + mask + scores) + 4 * vocabulary(model) * load.slots + MI
+
+
+def tokenizer(model: ModelHeader) -> int:
+    """The tables of llama-vocab.cpp: each token twice, as text and as piece; each merge of a byte-pair vocabulary as a
+    node of a map of two strings. Bytes a token and a merge as measured."""
+    return int(0.6 * MI) + 165 * vocabulary(model) + 135 * model.lengths.get("tokenizer.ggml.merges", 0)
+
+
+def _repacked(model: ModelHeader) -> int:
+    """Bytes copied into another layout. Without an output matrix the embedding is one, and copied as such."""
+    tied = not any(tensor.name == "output.weight" for tensor in model.tensors)
+    matrices = [t for t in model.tensors if len(t.shape) == 2 and (tied or not t.name.startswith("token_embd"))]
+    return sum(t.size for t in matrices if t.kind in REPACKED)
+
+
+def size(model: ModelHeader, load: ModelOptions) -> Size:
+    """Every part. `anonymous` is planned with a margin, so that it is never below what is used."""
+    words = vocabulary(model)
+    repacked = _repacked(model) if load.mmap and load.repack else 0
+    parts = [
+        Part("runtime", BASE[load.runtime]),
+        Part("tokenizer", tokenizer(model)),
+        Part("KV cache", kv_cache(model, load)),
+        Part("output buffer", 4 * words * load.slots),
+        Part("compute buffer", compute(model, load)),
+    ]
+    if load.device == "vulkan":
+        # An integrated GPU has no memory of its own: the layers it gets are copied, in system memory.
+        parts.append(Part("weights on the GPU", model.weights))
+    elif repacked:
+        parts.append(Part("repacked weights", repacked))
+    parts.append(Part("weights", model.weights, mapped=load.mmap))
+    fixed = sum(part.size for part in parts if not part.mapped and part.name not in {"runtime"})
+    parts.append(Part("margin", int(fixed * MARGIN) + MARGIN_BYTES))
+    return Size(tuple(parts))

@@ -1,0 +1,110 @@
+"""The operator's figures for Prometheus, on http://127.0.0.1:9469/metrics unless XNAI_METRICS_PORT says otherwise."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from xnai_operator.host.node import NodeInfo
+from xnai_operator.memory.ladder import Ladder, Reading
+from xnai_operator.plan.observed import ObservedMount, ObservedPod
+from xnai_operator.plan.types import Action, Plan
+
+log = structlog.get_logger()
+
+SERVICE: Final = ("namespace", "service")
+
+
+class Metrics:
+    """One registry an operator. Names follow Prometheus: base units, `_total` for what only grows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._passes = self._counter("xnai_passes", "Passes over the node")
+        self._actions = self._counter("xnai_actions", "Actions begun", "action", "reason")
+        self._step = self._gauge("xnai_pressure_step", "Step of the pressure ladder: 0 normal to 5 kill")
+        self._steps = self._counter("xnai_pressure_changes", "Steps of the ladder entered", "step")
+        self._available = self._gauge("xnai_node_memory_available_bytes", "MemAvailable")
+        self._total = self._gauge("xnai_node_memory_total_bytes", "MemTotal")
+        self._stalled = self._gauge("xnai_node_memory_stalled_percent", "PSI avg10 of memory", "tasks")
+        self._node = self._gauge("xnai_node_info", "What the machine is made of", *_INFO)
+        self._swap = self._gauge("xnai_node_swap_total_bytes", "SwapTotal")
+        self._runtime = self._gauge("xnai_runtime_info", "What runs the pods", "runtime", "version")
+        self._ready = self._gauge("xnai_service_ready", "1 when Ready", *SERVICE)
+        self._request = self._gauge("xnai_service_memory_request_bytes", "What admission counts", *SERVICE)
+        self._restarts = self._gauge("xnai_service_restarts", "Starts after an exit, since the last long run", *SERVICE)
+        self._used = self._gauge("xnai_tmpfs_used_bytes", "In use of a tmpfs mount", *SERVICE, "mount_path")
+        self._events = self._gauge("xnai_pod_memory_events", "memory.events of the container", *SERVICE, "event")
+        self._size = self._gauge("xnai_tmpfs_size_bytes", "Size of a tmpfs mount", *SERVICE, "mount_path")
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def node_info(self, node: NodeInfo) -> None:
+        """What does not change."""
+        self._node.labels(
+            str(node.cgroup_version), ",".join(node.controllers), node.cores, node.cpus, node.zram, ",".join(node.gpus)
+        ).set(1)
+        self._swap.set(node.swap)
+
+    def memory(self, reading: Reading, ladder: Ladder, *, entered: bool) -> None:
+        """A reading, and whether it led to another step."""
+        self._available.set(reading.available)
+        self._total.set(reading.total)
+        for tasks, value in (("some", reading.some), ("full", reading.full)):
+            if value is not None:
+                self._stalled.labels(tasks).set(value)
+        self._step.set(ladder.step)
+        if entered:
+            self._steps.labels(ladder.step.word).inc()
+
+    def begun(self, action: Action) -> None:
+        """An action that was begun."""
+        self._actions.labels(action.kind, action.reason.value).inc()
+
+    def passed(self, plan: Plan, runtime: str) -> None:
+        """A pass. Services that are gone are gone here too. `runtime`: as in Observed."""
+        self._passes.inc()
+        for gauge in (self._runtime, self._ready, self._request, self._restarts):
+            gauge.clear()
+        kind, _, version = runtime.partition(" ")
+        self._runtime.labels(kind, version).set(1)
+        for key, report in plan.services.items():
+            labels = key.split(".", 1)
+            self._ready.labels(*labels).set(any(c.type.value == "Ready" and c.status for c in report.conditions))
+            for gauge, field in ((self._request, "memoryRequestBytes"), (self._restarts, "restarts")):
+                if field in report.fields:
+                    gauge.labels(*labels).set(report.fields[field])
+
+    def memory_events(self, found: Iterable[tuple[ObservedPod, Mapping[str, int]]]) -> None:
+        """How often pods met their limits, since they started."""
+        self._events.clear()
+        for pod, events in found:
+            for event, count in events.items():
+                self._events.labels(pod.namespace, pod.service, event).set(count)
+
+    def mounts(self, found: Iterable[tuple[ObservedPod, tuple[ObservedMount, ...]]]) -> None:
+        """The fill of every tmpfs."""
+        for gauge in (self._used, self._size):
+            gauge.clear()
+        for pod, mounts in found:
+            for mount in mounts:
+                labels = (pod.namespace, pod.service, mount.mount_path)
+                self._used.labels(*labels).set(mount.used)
+                self._size.labels(*labels).set(mount.size)
+
+    def serve(self, port: int) -> None:
+        """Answer on this machine only. A port that is taken is told, and the operator does without; 0: not at all."""
+        if port == 0:
+            return
+        try:
+            start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        except OSError as error:
+            log.warning("no metrics: set XNAI_METRICS_PORT to a free port", port=port, error=str(error))
+
+
+_INFO: Final = ("cgroup_version", "controllers", "cores", "cpus", "zram", "gpus")

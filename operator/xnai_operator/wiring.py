@@ -1,0 +1,50 @@
+"""The operator's parts put together from its settings."""
+
+import os
+import secrets
+from pathlib import Path
+
+from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.config import Config
+from xnai_operator.host import node
+from xnai_operator.plan.types import Node
+from xnai_operator.render.installation import Installation
+
+
+def installation_key(path: Path) -> bytes:
+    """The key of the hashes, made on first use: 32 bytes, readable by the user alone."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+        temporary.replace(path)
+    return path.read_bytes()
+
+
+def installation(config: Config) -> Installation:
+    """What rendering must know."""
+    return Installation(
+        runtime_dir=str(config.runtime),
+        models_dir=str(config.models),
+        key=installation_key(config.state / "installation.key"),
+        cores=node.read().cores,
+        cpus=frozenset(os.sched_getaffinity(0)),
+    )
+
+
+def node_resources(config: Config) -> Node:
+    """The node: its memory less the reserve, and its GPUs."""
+    found = node.read()
+    return Node(
+        allocatable=max(found.memory - config.reserve, 0),
+        installation=installation(config),
+        gpus=frozenset(found.gpus),
+        memory=found.memory,
+    )
+
+
+def backend(config: Config) -> PodmanBackend:
+    """The Podman back end on the operator's own service."""
+    return PodmanBackend(str(config.podman_socket), installation(config))

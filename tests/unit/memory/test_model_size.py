@@ -1,0 +1,120 @@
+"""The parts of the sum, against figures known from measured processes or computed by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xnai_operator.memory.gguf_header import ModelHeader, Tensor
+from xnai_operator.memory.model_size import MI, ModelOptions, compute, kv_cache, size, vocabulary
+
+# gemma-3-270m: the header of the real file. Sliding window in five of six layers.
+GEMMA = ModelHeader(
+    {
+        "general.architecture": "gemma3", "gemma3.block_count": 18, "gemma3.embedding_length": 640,
+        "gemma3.feed_forward_length": 2048, "gemma3.attention.head_count": 4, "gemma3.attention.head_count_kv": 1,
+        "gemma3.attention.key_length": 256, "gemma3.attention.value_length": 256,
+        "gemma3.attention.sliding_window": 512,
+    },
+    {"tokenizer.ggml.tokens": 262144},
+    (Tensor("token_embd.weight", (640, 262144), "Q8_0", 178_257_920), Tensor("blk.0.x", (640, 640), "Q4_K", 230_400)),
+)  # fmt: skip
+
+
+def llama(**changes: Any) -> ModelHeader:
+    values = {
+        "block_count": 4, "embedding_length": 512, "feed_forward_length": 1024, "attention.head_count": 8,
+        "attention.head_count_kv": 2,
+    }  # fmt: skip
+    metadata = {"general.architecture": "llama"} | {f"llama.{k}": v for k, v in (values | changes).items()}
+    return ModelHeader(metadata, {"tokenizer.ggml.tokens": 1000}, ())
+
+
+@pytest.mark.parametrize(
+    ("load", "mib"),
+    [
+        # facts measured on the real file: KV MiB by context and type
+        (ModelOptions(context=512), 9.0),
+        (ModelOptions(context=2048), 21.0),
+        (ModelOptions(context=8192), 39.0),
+        (ModelOptions(context=2048, kv_type="q8_0"), 11.15625),
+        (ModelOptions(context=8192, full_window=True), 144.0),
+        (ModelOptions(context=2048, slots=2), 42.0),
+        (ModelOptions(context=2048, slots=4), 84.0),
+    ],
+)
+def test_the_kv_cache_of_the_real_model(load: ModelOptions, mib: float) -> None:
+    assert kv_cache(GEMMA, load) / MI == pytest.approx(mib)
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "size_of_cache"),
+    [
+        (llama(), 256, 4 * 2 * 64 * 2 * 2 * 256),
+        (llama(), 257, 4 * 2 * 64 * 2 * 2 * 512),
+        (llama(**{"attention.head_count_kv": [2, 0, 0, 1]}), 256, 3 * 64 * 2 * 2 * 256),
+        (llama(**{"attention.sliding_window": 128}), 4096, 4 * 2 * 64 * 2 * 2 * 4096),  # an unknown pattern counts as full
+        (llama(**{"attention.head_count_kv": 0, "ssm.state_size": 16, "ssm.inner_size": 1024, "ssm.conv_kernel": 4}),
+         256, 4 * 4 * (3 * 1024 + 16 * 1024)),
+    ],
+)  # fmt: skip
+def test_the_kv_cache_by_hand(model: ModelHeader, context: int, size_of_cache: int) -> None:
+    assert kv_cache(model, ModelOptions(context=context)) == size_of_cache
+
+
+def parts(load: ModelOptions, model: ModelHeader = GEMMA) -> dict[str, int]:
+    return {part.name: part.size for part in size(model, load).parts}
+
+
+def test_every_part_has_a_name() -> None:
+    assert list(parts(ModelOptions())) == [
+        "runtime", "tokenizer", "KV cache", "output buffer", "compute buffer", "repacked weights", "weights", "margin",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "grows"),
+    [
+        ({"context": 4096}, "KV cache"),
+        ({"slots": 2}, "output buffer"),
+        ({"flash_attention": False}, "compute buffer"),
+        ({"device": "vulkan"}, "weights on the GPU"),
+    ],
+)
+def test_what_costs_more(change: dict[str, Any], grows: str) -> None:
+    load = ModelOptions()
+    assert parts(replace(load, **change))[grows] > parts(load).get(grows, 0)
+    assert size(GEMMA, replace(load, **change)).total > size(GEMMA, load).total
+
+
+def test_without_mmap_the_weights_are_anonymous() -> None:
+    mapped, read = size(GEMMA, ModelOptions()), size(GEMMA, ModelOptions(mmap=False))
+    assert (mapped.mapped, read.mapped) == (GEMMA.weights, 0)
+    assert read.anonymous > mapped.anonymous + GEMMA.weights // 2
+
+
+def test_repacking_copies_only_some_types() -> None:
+    assert (parts(ModelOptions())["repacked weights"], "repacked weights" in parts(ModelOptions(repack=False))) == (
+        230_400,
+        False,
+    )
+
+
+def test_a_vocabulary_without_a_list_is_taken_from_its_size() -> None:
+    assert vocabulary(ModelHeader({"general.architecture": "llama", "llama.vocab_size": 7}, {}, ())) == 7
+
+
+contexts = st.integers(128, 1 << 17)
+
+
+@given(contexts, contexts, st.sampled_from(["f32", "f16", "q8_0", "q4_0"]))
+def test_a_longer_context_never_needs_less(one: int, other: int, kind: Any) -> None:
+    low, high = sorted((one, other))
+    assert size(GEMMA, ModelOptions(low, kv_type=kind)).total <= size(GEMMA, ModelOptions(high, kv_type=kind)).total
+
+
+@given(contexts)
+def test_flash_attention_never_costs_more(context: int) -> None:
+    assert compute(GEMMA, ModelOptions(context)) <= compute(GEMMA, ModelOptions(context, flash_attention=False))

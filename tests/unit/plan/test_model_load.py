@@ -1,0 +1,55 @@
+"""One model is loaded at a time."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.plan.test_decide import NOW, actions, facts, ready
+from tests.unit.plan.test_mitigation import MODELS, model
+from xnai_operator.api.conditions import Reason
+from xnai_operator.health.readiness import ProbeState
+from xnai_operator.plan.decide import decide
+from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.render.installation import Installation
+
+
+def test_of_two_models_the_more_important_is_loaded_first(installation: Installation) -> None:
+    plan = decide(facts(model("low"), model("high", 1), installation=installation, models=MODELS), NOW)
+    assert actions(plan) == [("start", "default.high", Reason.POD_MISSING)]
+    assert ready(plan, "low") == (False, Reason.MODEL_LOADING)
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "starts"),
+    [
+        (ProbeState(started=False), 10, False),
+        (None, 10, False),  # not asked yet
+        (ProbeState(started=True, ready=True), 10, True),
+        (ProbeState(started=True, ready=False), 10, True),
+        (ProbeState(started=False), 300, True),  # it may hang for ever
+    ],
+)
+def test_the_next_waits_until_the_first_is_loaded(
+    state: ProbeState | None, age: float, starts: bool, installation: Installation
+) -> None:
+    given = facts(model("low"), model("high", 1), installation=installation, models=MODELS)
+    rendered = decide(given, NOW).rendered["default.high"]
+    pod = ObservedPod(rendered.name, "default", "high", rendered.uid, rendered.hash, True, 42, NOW - age)
+    observed = replace(given.observed, pods={pod.name: pod})
+    plan = decide(replace(given, observed=observed, probes={pod.name: state} if state else {}), NOW)
+    assert [name for _, name, _ in actions(plan)] == (["default.low"] if starts else [])
+    if not starts:
+        assert plan.wake_at == NOW - age + 300
+
+
+def test_a_service_without_a_model_does_not_wait(installation: Installation) -> None:
+    plan = decide(
+        facts(
+            model("a"),
+            replace(model("b"), spec=model("b").spec.model_copy(update={"inference": None})),
+            installation=installation,
+            models=MODELS,
+        ),
+        NOW,
+    )
+    assert len(plan.actions) == 2
