@@ -127,7 +127,7 @@ def processes() -> dict[str, list[int]]:
         "kube-apiserver": "/kube-apiserver\0",
         "kube-controller-manager": "/kube-controller-manager\0",
         "operator": "-m\0xnai_operator\0",
-        "helper": "userns_helper.py\0",
+        "helper": "helper.py\0",
         "xnai serve": "xnai_operator.cli\0serve",
         "podman service": "podman\0system\0service",
     }

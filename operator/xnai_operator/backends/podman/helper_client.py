@@ -11,7 +11,7 @@ from typing import Any, Final
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
 
-HELPER: Final = Path(__file__).with_name("userns_helper.py")
+HELPER: Final = Path(__file__).with_name("helper.py")
 COMMAND: Final = ("podman", "unshare", sys.executable, "-S", "-E", str(HELPER))
 TIMEOUT_SECONDS: Final = 30.0
 
