@@ -24,7 +24,7 @@ from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.kube.client import KubeClient
 from xnai_operator.metrics.prometheus import Metrics
 from xnai_operator.plan.types import Node
-from xnai_operator.reconcile.engine import Engine
+from xnai_operator.reconcile.engine import Connections, Engine
 from xnai_operator.reconcile.memory_watch import MemoryWatch
 
 log = structlog.get_logger()
@@ -75,7 +75,9 @@ async def run(
     """Run the operator until cancelled, against $KUBECONFIG. `passed` is called after the first pass."""
     api = await KubeClient.connect()
     store = ObjectCache()
-    engine = Engine(store, backend, api, node, pressure, metrics, time.time)
+    engine = Engine(
+        Connections(cache=store, backend=backend, api=api, node=node, memory=pressure, metrics=metrics, clock=time.time)
+    )
     loop = asyncio.get_running_loop()
     stop = threading.Event()
 
@@ -93,7 +95,7 @@ async def run(
         await engine.run()
 
     async def tell() -> None:
-        await engine.passed.wait()
+        await engine.first_pass_done.wait()
         passed()
         await asyncio.Event().wait()
 

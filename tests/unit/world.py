@@ -10,7 +10,7 @@ from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.ladder import Reading
 from xnai_operator.metrics.prometheus import Metrics
 from xnai_operator.plan.types import Node
-from xnai_operator.reconcile.engine import Engine
+from xnai_operator.reconcile.engine import Connections, Engine
 from xnai_operator.reconcile.memory_watch import MemoryWatch
 from xnai_operator.render.installation import Installation
 
@@ -80,9 +80,18 @@ class World:
 
     def begin(self) -> None:
         """The operator as a new process."""
-        watch = MemoryWatch(self.signals, self.folder / "pressure.json", lambda: self.now)
-        machine = Node(8 << 30, self.installation)
-        self.engine = Engine(self.store, self.backend, self.api, machine, watch, self.metrics, lambda: self.now)
+        self.watch = MemoryWatch(self.signals, self.folder / "pressure.json", lambda: self.now)
+        self.engine = Engine(
+            Connections(
+                cache=self.store,
+                backend=self.backend,
+                api=self.api,
+                node=Node(8 << 30, self.installation),
+                memory=self.watch,
+                metrics=self.metrics,
+                clock=lambda: self.now,
+            )
+        )
 
     async def read_memory(self, available: float, seconds: float = 1.0) -> None:
         """A reading of this share of 8 GiB after some seconds, and the passes it leads to."""
@@ -121,7 +130,7 @@ class World:
         """Passes until one does and says nothing."""
         for _ in range(20):
             writes = len(self.api.writes)
-            await self.engine.probe_once()
+            await self.engine.probe_due()
             if not await self.one_pass() and len(self.api.writes) == writes:
                 return
         raise AssertionError("the engine does not come to rest in 20 passes")

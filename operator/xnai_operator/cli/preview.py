@@ -1,6 +1,5 @@
 """`xnai render` and `xnai plan`: what would be, without doing it. They run the operator's own gather and decide."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 from xnai_operator import wiring
@@ -12,9 +11,10 @@ from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.kube.client import KubeClient
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.types import Facts, NodePressure, Plan
-from xnai_operator.reconcile.gather import desired
+from xnai_operator.plan.types import NodePressure, Plan
+from xnai_operator.reconcile.gather import Gatherer
 from xnai_operator.reconcile.memory_watch import stored_ladder
+from xnai_operator.reconcile.mount_watch import MountWatch
 from xnai_operator.render.podman import render
 from xnai_operator.tmpfs.mounts import merged
 
@@ -61,16 +61,14 @@ async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]],
         store.observe(merged_body)
         if body["kind"] == "XnaiService":
             named.add(f"{namespace}.{metadata['name']}")
-    wanted = desired(store, ModelFolder(config.models).read())
-    pressure = NodePressure(stored_ladder(config.pressure))
     backend = wiring.backend(config)
+    gatherer = Gatherer(store, backend, wiring.node_resources(config), ModelFolder(config.models), MountWatch(backend))
+    gatherer.pressure = lambda: NodePressure(stored_ladder(config.pressure))
     try:
-        facts = Facts(wanted, await backend.observe(), wiring.node_resources(config), {}, {}, pressure=pressure)
-        running = [pod for pod in facts.observed.pods.values() if pod.running]
-        mounts = {pod.name: tuple(await backend.mounts(pod)) for pod in running}
+        facts = await gatherer.gather(swept_at=now)
     finally:
         await backend.close()
-    return decide(replace(facts, mounts=mounts), now), named
+    return decide(facts, now), named
 
 
 _RUNS: Final = {Reason.STARTING, Reason.PROBE_FAILED}
@@ -80,7 +78,7 @@ def changes(plan: Plan, named: set[str]) -> list[dict[str, Any]]:
     """One row an action: what, which pod, why; and one for each of the services `named` that cannot start, or only when
     others have stopped."""
     rows = [
-        {"action": action.kind, "pod": action.name, "reason": action.reason.value, "message": action.message}
+        {"action": action.verb, "pod": action.name, "reason": action.reason.value, "message": action.message}
         for action in plan.actions
     ]
     acted = {row["pod"] for row in rows}

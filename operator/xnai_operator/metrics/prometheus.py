@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from xnai_operator.host.node import NodeInfo
 from xnai_operator.memory.ladder import Ladder, Reading
 from xnai_operator.plan.observed import ObservedMount, ObservedPod
-from xnai_operator.plan.types import Action, Plan
+from xnai_operator.plan.types import Plan
 
 log = structlog.get_logger()
 
@@ -62,11 +62,11 @@ class Metrics:
         if entered:
             self._steps.labels(ladder.step.word).inc()
 
-    def begun(self, action: Action) -> None:
+    def action_begun(self, verb: str, reason: str) -> None:
         """An action that was begun."""
-        self._actions.labels(action.kind, action.reason.value).inc()
+        self._actions.labels(verb, reason).inc()
 
-    def passed(self, plan: Plan, runtime: str) -> None:
+    def pass_done(self, plan: Plan, runtime: str) -> None:
         """A pass. Services that are gone are gone here too. `runtime`: as in Observed."""
         self._passes.inc()
         for gauge in (self._runtime, self._ready, self._request, self._restarts):

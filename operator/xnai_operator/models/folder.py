@@ -1,5 +1,6 @@
 """The models folder: every GGUF file in it with its header."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from xnai_operator.memory.gguf_header import ModelHeader
@@ -28,6 +29,6 @@ class ModelFolder:
         self._known = found
         return {name: header for name, (_, header) in found.items()}
 
-    def files(self, without: set[str]) -> list[Path]:
-        """The files as last read, but for those of these names."""
-        return [self._directory / name for name in self._known if name not in without]
+    def paths(self, names: Iterable[str]) -> list[Path]:
+        """The paths of the files of these names."""
+        return [self._directory / name for name in sorted(names)]

@@ -1,6 +1,7 @@
 """The runtime as it was found: pods, images, volumes, mounts."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from xnai_operator.memory.admission import Allocation
 
@@ -32,6 +33,14 @@ class Usage:
     tmpfs_size: int
 
 
+class ContainerRun(NamedTuple):
+    """One run of a service's container: a restart is another run. `started_at` in seconds since the epoch."""
+
+    pod: str
+    pid: int
+    started_at: float
+
+
 @dataclass(frozen=True)
 class ObservedPod:
     """A pod of ours as the runtime sees it.
@@ -57,6 +66,11 @@ class ObservedPod:
     on_disk: bool = False
     reduced: bool = False
     allocation: Allocation | None = None
+
+    @property
+    def run(self) -> ContainerRun:
+        """The run of the service's container."""
+        return ContainerRun(self.name, self.pid, self.started_at)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""The plan: actions, and what is to be said of each resource."""
+"""The input and the output of `decide`: facts, and a plan of actions and reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from xnai_operator.api.conditions import Condition, Reason
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
-from xnai_operator.plan.observed import Observed, ObservedMount
+from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.podman import FileContents
@@ -17,7 +17,7 @@ from xnai_operator.render.podman import FileContents
 
 @dataclass(frozen=True)
 class Invalid:
-    """A resource the models refuse; `key` is `namespace.name`."""
+    """A resource that does not fit its model. `key` is `namespace.name`."""
 
     kind: str
     key: str
@@ -26,8 +26,7 @@ class Invalid:
 
 @dataclass(frozen=True)
 class Desired:
-    """Everything asked for. `contents` by namespace. `models`: file -> its header, or why it
-    cannot be read."""
+    """The resources of the API. `contents` by namespace. `models`: file -> its header, or why it cannot be read."""
 
     services: Mapping[str, XnaiService]
     policies: tuple[TmpfsPolicy, ...]
@@ -38,8 +37,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Node:
-    """The node: `allocatable` bytes for services, of `memory` bytes in all; what rendering needs; its `gpus` (paths of
-    render nodes)."""
+    """The node. `memory` in bytes; `allocatable`: its part for services. `gpus`: paths of render nodes."""
 
     allocatable: int
     installation: Installation
@@ -49,19 +47,20 @@ class Node:
 
 @dataclass(frozen=True)
 class NodePressure:
-    """The ladder, and what its measures need to know of running pods, by name: those `idle`, those that are
-    `thrashing` in their own limit, and the memory the processes of each use, in bytes."""
+    """The node's memory. `idle`: pods that hardly use a CPU. `thrashing`: pods that stall in their own limit. `used`:
+    pod -> bytes its processes use. `left_normal`: the ladder left its lowest step since the last pass."""
 
     ladder: Ladder = field(default_factory=Ladder)
     idle: frozenset[str] = frozenset()
     thrashing: frozenset[str] = frozenset()
     used: Mapping[str, int] = field(default_factory=dict)
+    left_normal: bool = False
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that `decide` looks at. `probes` and `mounts` by pod name, for the container running now; `busy`: pods on
-    which an action of an earlier pass is under way; `pressure`: how the node's memory is."""
+    """All that `decide` looks at. `probes` and `mounts` by pod, for the container that runs now. `busy`: pods with an
+    action of an earlier pass under way. `swept_at`: the last sweep, in seconds since the epoch."""
 
     desired: Desired
     observed: Observed
@@ -70,34 +69,77 @@ class Facts:
     mounts: Mapping[str, tuple[ObservedMount, ...]]
     busy: frozenset[str] = frozenset()
     pressure: NodePressure = NodePressure()
+    swept_at: float = 0.0
+
+    def pod(self, service: XnaiService) -> ObservedPod | None:
+        """The service's pod; None when there is none."""
+        return self.observed.pods.get(service.key)
 
 
-@dataclass(frozen=True)
-class Action:
-    """`start` carries the pod to run (an older one of its name is replaced), `stop` only the name, `resize`
-    the pod whose tmpfs sizes the running one is to get. `relief`: a measure of the pressure ladder."""
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Start `pod`; an older pod of its name is replaced. `mitigates`: a step of the pressure ladder asked for it."""
 
-    kind: Literal["start", "stop", "resize"]
+    verb: ClassVar[str] = "start"
+    pod: RenderedPod = field(repr=False)
+    reason: Reason
+    message: str
+    mitigates: bool = False
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return self.pod.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Stop the pod `name` within `grace_seconds`. `mitigates`: a step of the pressure ladder asked for it."""
+
+    verb: ClassVar[str] = "stop"
     name: str
     reason: Reason
     message: str
-    pod: RenderedPod | None = field(default=None, repr=False)
     grace_seconds: int = 10
-    relief: bool = False
+    mitigates: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize:
+    """Give the tmpfs mounts of the running pod the sizes of `pod`."""
+
+    verb: ClassVar[str] = "resize"
+    mitigates: ClassVar[bool] = False
+    pod: RenderedPod = field(repr=False)
+    message: str
+    reason: Reason = Reason.MOUNT_RESIZED
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return self.pod.name
+
+
+Action = Start | Stop | Resize
 
 
 @dataclass(frozen=True)
 class Report:
-    """What to write into one resource's status. `fields` stand beside the conditions."""
+    """What to write into one resource's status. `fields` stand beside the conditions. `announced`: conditions that post
+    an event, since their reason is not the stored one."""
 
     conditions: tuple[Condition, ...]
     fields: Mapping[str, Any] = field(default_factory=dict)
+    announced: tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`wake_at`: seconds since the epoch when to look again even if nothing happens. `steps`: running pods that are
-    told of the pressure, with the step they are told. `clients`: pod name -> pods that may connect to it."""
+    """What a pass does and writes. Resources by key (`namespace.name`), pods by name.
+
+    `wake_at`: seconds since the epoch of the next pass, if nothing else asks for one. `steps`: the step of the pressure
+    ladder each running pod follows. `ingress`: pod -> the pods that may connect to it. `sweep`: whether directories and
+    volumes of pods that are gone are removed. `drop_caches`: model files whose page cache is given back."""
 
     actions: tuple[Action, ...]
     services: Mapping[str, Report]
@@ -106,3 +148,5 @@ class Plan:
     wake_at: float | None = None
     steps: Mapping[str, Step] = field(default_factory=dict)
     ingress: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sweep: bool = False
+    drop_caches: frozenset[str] = frozenset()

@@ -1,13 +1,58 @@
-"""Gathering: from the objects of the API to the input of a pass."""
+"""Gathering the input of a pass: the resources of the API, the runtime, the node."""
 
+import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from xnai_operator.api import resources
+from xnai_operator.backends.base import Backend
+from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.gguf_header import ModelHeader
-from xnai_operator.plan.types import Desired, Invalid
+from xnai_operator.models.folder import ModelFolder
+from xnai_operator.plan.observed import Observed
+from xnai_operator.plan.types import Desired, Facts, Invalid, Node, NodePressure
+from xnai_operator.reconcile.mount_watch import MountWatch
+
+
+class Gatherer:
+    """Makes the facts of a pass. `busy`: names of the pods with an action under way. `probes`, `mounts` and `pressure`:
+    what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read."""
+
+    def __init__(
+        self,
+        cache: ObjectCache,
+        backend: Backend,
+        node: Node,
+        models: ModelFolder,
+        mounts: MountWatch,
+    ) -> None:
+        self._cache = cache
+        self._backend = backend
+        self._node = node
+        self._models = models
+        self._mounts = mounts
+        self.busy: Callable[[], frozenset[str]] = frozenset
+        self.probes: Callable[[Observed], Mapping[str, ProbeState]] = lambda _: {}
+        self.pressure: Callable[[], NodePressure] = NodePressure
+
+    async def gather(self, swept_at: float = 0.0) -> Facts:
+        """The facts of a pass. `swept_at` as in Facts. Raises BackendError when the runtime cannot be observed."""
+        busy = self.busy()  # an action that ends while the runtime is observed was seen half done
+        observed = await self._backend.observe()
+        mounts = await self._mounts.of(observed)
+        models = await asyncio.to_thread(self._models.read)
+        return Facts(
+            desired=desired(self._cache, models),
+            observed=observed,
+            node=self._node,
+            probes=self.probes(observed),
+            mounts=mounts,
+            busy=busy | self.busy(),
+            pressure=self.pressure(),
+            swept_at=swept_at,
+        )
 
 
 def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desired:

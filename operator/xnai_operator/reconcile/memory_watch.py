@@ -65,6 +65,9 @@ class MemoryWatch:
         self.ladder = stored_ladder(file)
         self.reading = signals.read()
 
+        self.left_normal = False
+        """Whether the ladder left its lowest step, and the page cache of unused models is still to be given back."""
+
     def _keep(self, ladder: Ladder) -> None:
         if (ladder.step, ladder.last_action_at) != (self.ladder.step, self.ladder.last_action_at):
             write_atomically(self._file, json.dumps(ladder.to_json()))
@@ -77,6 +80,7 @@ class MemoryWatch:
         before, thrashing, calm = self.ladder.step, self.thrashing, bool(self.ladder.below_since)
         self.reading = self._signals.read()
         self._keep(after(self.ladder, self.reading, now))
+        self.left_normal |= before is Step.NORMAL and self.ladder.step is not Step.NORMAL
         stalls = {name: self._signals.stalls(pod.pid) or 0.0 for name, pod in running.items()}
         resting = self._signals.idle(pod.pid for pod in running.values())
         # One that waits for its memory hardly uses a CPU, and is anything but idle.
@@ -100,14 +104,15 @@ class MemoryWatch:
 
     def facts(self, used: dict[str, int]) -> NodePressure:
         """For a pass; `used` as in Pressure."""
-        return NodePressure(self.ladder, self._idle, self.thrashing, used)
+        return NodePressure(self.ladder, self._idle, self.thrashing, used, self.left_normal)
 
     def memory_events(self, pod: ObservedPod) -> Mapping[str, int]:
         """How often the pod met its limits."""
         return self._signals.memory_events(pod.pid)
 
     def drop_caches(self, files: Iterable[Path]) -> None:
-        """Give back the page cache of model files that nobody has loaded."""
+        """Give back the page cache of these model files."""
+        self.left_normal = False
         for file in files:
             try:
                 self._signals.drop_cache(file)

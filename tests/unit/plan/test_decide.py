@@ -56,7 +56,7 @@ def ready(plan: Plan, name: str) -> tuple[bool | None, Reason]:
 
 
 def actions(plan: Plan) -> list[tuple[str, str, Reason]]:
-    return [(a.kind, a.name, a.reason) for a in plan.actions]
+    return [(a.verb, a.name, a.reason) for a in plan.actions]
 
 
 def test_a_new_service_is_started(installation: Installation) -> None:
@@ -301,7 +301,7 @@ def test_what_grew_within_its_limit_stops_no_peer(installation: Installation) ->
     )
     given = facts(*services, installation=installation, allocatable=2 * GI, pods=pods)
     plan = decide(replace(given, mounts=dict.fromkeys(pods, grown)), NOW)
-    assert [a.kind for a in plan.actions] == ["resize", "resize"]
+    assert [a.verb for a in plan.actions] == ["resize", "resize"]
 
 
 def test_config_and_secrets_take_memory_of_the_machine(installation: Installation) -> None:

@@ -144,7 +144,7 @@ def test_its_own_mounts_fall_back_before_a_less_important_service_is_stopped(
     policies = (policy(fallback="Volume", selector={"matchLabels": {"app": "high"}}),)
     given = facts(low, high, installation=installation, allocatable=room, policies=policies, pods=pods)
     plan = decide(given, NOW)
-    assert [a.name for a in plan.actions if a.kind == "stop"] == stopped
+    assert [a.name for a in plan.actions if a.verb == "stop"] == stopped
     assert on_disk(plan, "high") == disk
 
 

@@ -111,7 +111,7 @@ def test_one_idle_model_at_a_time_is_loaded_smaller_the_least_important_first(
     both = (model("high", 10), model("low"))
     given = world(*both, installation=installation, step=step, acted=acted, busy=frozenset(busy))
     found = decide(given, NOW).actions
-    assert [(a.name, a.reason, a.relief) for a in found] == [(n, Reason.MODEL_REDUCED, True) for n in expected]
+    assert [(a.name, a.reason, a.mitigates) for a in found] == [(n, Reason.MODEL_REDUCED, True) for n in expected]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_the_least_important_service_is_stopped(
     services = (make_service("low"), make_service("middle", priority=5), make_service("high", priority=10))
     plan = decide(world(*services, installation=installation, step=step, changed=changed, acted=acted), NOW)
     assert ([(a.name, a.grace_seconds) for a in plan.actions], plan.steps) == (stops, told)
-    assert all((a.kind, a.reason, a.relief) == ("stop", Reason.EVICTED, True) for a in plan.actions)
+    assert all((a.verb, a.reason, a.mitigates) == ("stop", Reason.EVICTED, True) for a in plan.actions)
 
 
 def test_among_peers_it_is_the_one_that_uses_most_above_its_request(installation: Installation) -> None:
@@ -238,5 +238,5 @@ def test_a_smaller_model_that_ended_starts_again_as_small_as_it_was(
     given = world(model("a"), installation=installation, step=step, small=frozenset({"a"}))
     ended = {k: replace(p, running=False, finished_at=NOW - 400) for k, p in given.observed.pods.items()}
     given = replace(given, observed=replace(given.observed, pods=ended))
-    assert [a.kind for a in decide(given, NOW).actions] == ["start"]
+    assert [a.verb for a in decide(given, NOW).actions] == ["start"]
     assert context(given, "a")[0] == expected

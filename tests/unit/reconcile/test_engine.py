@@ -107,7 +107,7 @@ async def test_an_unhealthy_service_becomes_unready_after_the_threshold(times: i
     world.backend.unhealthy.add("default.a")
     for _ in range(times):
         world.now += 2
-        await world.engine.probe_once()
+        await world.engine.probe_due()
     await world.one_pass()
     assert world.condition("a")[0] == ("False" if times == 3 else "True")
 
@@ -224,7 +224,7 @@ async def test_a_new_operator_never_takes_back_what_was_ready(world: World) -> N
     for _ in range(3):
         await world.one_pass()
         assert world.condition("a")[0] == "True"
-        await world.engine.probe_once()
+        await world.engine.probe_due()
     assert len(world.api.writes) == before
 
 

@@ -69,7 +69,7 @@ async def test_an_unreadable_state_begins_anew(text: str, world: World) -> None:
     (world.folder / "pressure.json").write_text(text)
     world.begin()
     await world.read_memory(0.6)
-    assert world.engine._pressure.ladder.step is Step.NORMAL
+    assert world.watch.ladder.step is Step.NORMAL
 
 
 async def test_a_pod_that_thrashes_in_its_limit_is_told(world: World) -> None:
@@ -94,7 +94,7 @@ async def test_nobody_more_is_stopped_once_memory_is_given_back(world: World) ->
     assert world.backend.stops == ["default.low"]
     world.begin()
     await world.read_memory(0.6)
-    assert (world.backend.stops, world.engine._pressure.ladder.step) == (["default.low"], Step.KILL)
+    assert (world.backend.stops, world.watch.ladder.step) == (["default.low"], Step.KILL)
 
 
 async def test_the_most_a_service_used_is_remembered(world: World) -> None:
@@ -122,4 +122,4 @@ async def test_who_waits_for_memory_is_not_idle(stall: float, idle: bool, world:
     pod = (await world.backend.observe()).pods["default.low"]
     world.signals.resting, world.signals.stalled = {pod.pid}, {pod.pid: stall}
     await world.read_memory(0.19)
-    assert ("default.low" in world.engine._pressure.facts({}).idle) is idle
+    assert ("default.low" in world.watch.facts({}).idle) is idle
