@@ -36,6 +36,10 @@ class Resource(Generic[S]):
         """The stored condition of this type; empty when there is none."""
         return next((c for c in self.status.get("conditions") or [] if c["type"] == kind.value), {})
 
+    def stored_reason(self, kind: Type) -> str:
+        """The reason of the stored condition of this type; empty when there is none."""
+        return str(self.condition(kind).get("reason", ""))
+
     def stored_ready(self) -> bool:
         """Whether the stored status says that it is Ready."""
         return self.condition(Type.READY).get("status") == "True"

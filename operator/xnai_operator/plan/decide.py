@@ -125,11 +125,7 @@ def _announced(facts: Facts, key: str, report: Report) -> Report:
     service = facts.desired.services.get(key)
     if service is None:
         return report
-    new = (
-        c
-        for c in report.conditions
-        if c.type in ANNOUNCED and service.condition(c.type).get("reason") != c.reason.value
-    )
+    new = (c for c in report.conditions if c.type in ANNOUNCED and c.reason.value != service.stored_reason(c.type))
     return replace(report, announced=tuple(new))
 
 
