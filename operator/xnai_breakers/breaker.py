@@ -41,10 +41,16 @@ class Attempt:
 
 
 class Breaker:
-    """Opens after `failures` in a row, lets one call through after `seconds`, closes when that one succeeds."""
+    """Opens after `failures` in a row, lets one call through after `seconds`, closes when that one succeeds.
 
-    def __init__(self, name: str, failures: int = 5, seconds: float = 30.0) -> None:
+    An exception of a type in `ignore` tells nothing about the guarded thing: it is no failure and no success.
+    """
+
+    def __init__(
+        self, name: str, failures: int = 5, seconds: float = 30.0, ignore: tuple[type[Exception], ...] = ()
+    ) -> None:
         self.name = name
+        self._ignore = ignore
         self._storage = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=failures,
@@ -71,7 +77,8 @@ class Breaker:
 
     @contextlib.asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:
-        """Round the call. An exception is a failure, the end a success; a caller who goes away is neither.
+        """Round the call. An exception is a failure, the end a success; a caller who goes away is neither, nor is an
+        exception to be ignored.
 
         Raises OpenError instead of running the body when the breaker is open.
         """
@@ -85,7 +92,8 @@ class Breaker:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except Exception as error:
-            attempt.failed(error)
+            if not isinstance(error, self._ignore):
+                attempt.failed(error)
             raise
         else:
             attempt.succeeded()

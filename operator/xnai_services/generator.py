@@ -1,104 +1,115 @@
-"""Text from a model: llama.cpp in this process, one slot, in a thread of its own."""
+"""Text from a model, streamed: one completion at a time, in one thread."""
 
 import asyncio
-import os
-import threading
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, Protocol
+import contextlib
+import ctypes
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Protocol
 
 QUEUE: Final = 4
 """Callers that may wait for the slot; the next one is sent away."""
-STOP: Final = ["\n\n", "\nQuestion:", "\nSource"]
 
 
 class BusyError(Exception):
     """The slot is taken and the queue is full."""
 
-
-class Model(Protocol):
-    """What the generator needs of a model."""
-
-    def complete(self, prompt: str, max_tokens: int) -> Iterator[str]:
-        """The pieces of a completion. Blocking."""
+    def __init__(self) -> None:
+        super().__init__("too many questions at once")
 
 
-class LlamaModel:
-    """A GGUF file in llama-cpp-python, set up by the inference contract (XNAI_MODEL, XNAI_CTX, ...)."""
+class AbortedError(Exception):
+    """The completion was ended before its end."""
 
     def __init__(self) -> None:
-        # Only the image of the RAG API has it.
-        import llama_cpp
+        super().__init__("the service is stopping")
 
-        kinds = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}  # ggml_type, ggml.h
-        kind = kinds[os.environ.get("XNAI_KV_TYPE", "f16")]
-        self._llama: Any = llama_cpp.Llama(
-            model_path=os.environ["XNAI_MODEL"],
-            n_ctx=int(os.environ.get("XNAI_CTX", "2048")),
-            n_threads=int(os.environ.get("XNAI_THREADS", "1")),
-            n_threads_batch=int(os.environ.get("XNAI_THREADS", "1")),
-            n_gpu_layers=-1 if os.environ.get("XNAI_DEVICE") == "vulkan" else 0,
-            type_k=kind,
-            type_v=kind,
-            # The library's defaults keep the scores of every token (gigabytes), the whole window of every layer, and
-            # a larger compute buffer.
-            logits_all=False,
-            swa_full=False,
-            flash_attn=True,
-            verbose=False,
-        )
 
-    def complete(self, prompt: str, max_tokens: int) -> Iterator[str]:
-        """See Model."""
-        stream = self._llama.create_completion(prompt, max_tokens=max_tokens, temperature=0.2, stop=STOP, stream=True)
-        for part in stream:
-            yield part["choices"][0]["text"]
+class Abort:
+    """Asks a completion to end. `flag` is a C string: empty, or one character once the completion is to end.
+
+    Threads of llama.cpp read the flag without the interpreter and its lock.
+    """
+
+    def __init__(self) -> None:
+        self.flag = ctypes.create_string_buffer(2)
+
+    def set(self) -> None:
+        """End the completion. From any thread."""
+        self.flag[0] = b"\x01"
+
+    def is_set(self) -> bool:
+        """Whether the completion is to end."""
+        return bool(self.flag.value)
+
+
+class Model(Protocol):
+    """What the RAG API needs of a model."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt and its completion together."""
+
+    def count(self, text: str) -> int:
+        """The tokens of a prompt. From any thread, also while a completion is under way."""
+
+    def complete(self, prompt: str, max_tokens: int, abort: Abort) -> Iterator[str]:
+        """The pieces of a completion. Blocking, one at a time; ends soon after `abort` is set."""
 
 
 class Generator:
-    """Streams completions, one at a time, without blocking the event loop."""
+    """Streams completions, one at a time, without blocking the event loop.
+
+    The slot is a thread: the next completion begins when the thread has left the one before, however early the caller
+    of that one went away. llama.cpp does not survive two threads in one context.
+    """
 
     def __init__(self, model: Model) -> None:
-        self._model = model
-        self._slot = asyncio.Lock()
-        self._waiting = 0
+        self.model = model
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._aborts: set[Abort] = set()
 
-    def check(self) -> None:
-        """Raises BusyError when too many wait."""
-        if self._waiting > QUEUE:
+    async def stream(self, prompt: str, max_tokens: int) -> AsyncGenerator[str, None]:
+        """Pieces of text. Leaving the iteration ends the completion, also while the model reads the prompt.
+
+        Raises BusyError when too many wait, AbortedError when the generator is closed, and what the model raises.
+        """
+        if len(self._aborts) > QUEUE:
             raise BusyError
-
-    async def stream(self, prompt: str, max_tokens: int) -> AsyncIterator[str]:
-        """Pieces of text. Leaving the iteration ends the generation."""
-        self._waiting += 1
-        try:
-            async with self._slot:
-                async for piece in self._run(prompt, max_tokens):
-                    yield piece
-        finally:
-            self._waiting -= 1
-
-    async def _run(self, prompt: str, max_tokens: int) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
-        left = threading.Event()
+        pieces: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
+        abort = Abort()
+
+        def tell(piece: str | BaseException | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the piece
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         def work() -> None:
-            result: Exception | None = None
-            try:
-                for piece in self._model.complete(prompt, max_tokens):
-                    loop.call_soon_threadsafe(pieces.put_nowait, piece)
-                    if left.is_set():
-                        break
-            except Exception as error:  # whatever the model raises is the answer of this call
-                result = error
-            loop.call_soon_threadsafe(pieces.put_nowait, result)
+            for piece in self.model.complete(prompt, max_tokens, abort):
+                if abort.is_set():
+                    break
+                tell(piece)
+            if abort.is_set():
+                raise AbortedError
 
-        running = asyncio.create_task(asyncio.to_thread(work))
+        def ended(done: "Future[None]") -> None:
+            tell(AbortedError() if done.cancelled() else done.exception())
+
+        running = self._thread.submit(work)
+        running.add_done_callback(ended)
+        self._aborts.add(abort)
         try:
             while (piece := await pieces.get()) is not None:
-                if isinstance(piece, Exception):
+                if isinstance(piece, BaseException):
                     raise piece
                 yield piece
         finally:
-            left.set()
-            await asyncio.shield(running)
+            self._aborts.discard(abort)
+            abort.set()
+            running.cancel()
+
+    async def close(self) -> None:
+        """End the completion under way and those that wait; returns when the thread has left the model."""
+        for abort in self._aborts:
+            abort.set()
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)

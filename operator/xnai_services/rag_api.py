@@ -8,28 +8,31 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import redis.asyncio
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Response
-from fastapi.responses import StreamingResponse
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 
 from xnai_breakers import Breaker, OpenError, Registry
-from xnai_services import settings, text
-from xnai_services.generator import BusyError, Generator, LlamaModel, Model
+from xnai_services import prompts, settings, text
+from xnai_services.disconnect import ClosingStream, unless_gone
+from xnai_services.generator import AbortedError, BusyError, Generator, Model
+from xnai_services.llama import LlamaModel
+from xnai_services.prompts import QuestionTooLongError
 from xnai_services.store import Passage, Reader
 
 log = logging.getLogger(__name__)
 
 CACHE_SECONDS: Final = 3600
-CONTEXT_CHARACTERS: Final = 600
-"""Of sources in a prompt: about 150 tokens, which two cores read within 300 ms."""
 MAX_DOCUMENT: Final = 1 << 20
 
 
@@ -56,13 +59,6 @@ class CrawlRequest(BaseModel):
     depth: Annotated[int, Field(ge=0, le=3)] = 0
 
 
-def prompt(question: str, passages: list[Passage]) -> str:
-    """A completion prompt: small base models follow no chat template."""
-    share = CONTEXT_CHARACTERS // max(len(passages), 1)
-    sources = "".join(f"Source {i + 1}: {p.text[:share]}\n" for i, p in enumerate(passages))
-    return f"{sources}Question: {question}\nAnswer:"
-
-
 class Metrics:
     """The figures of /metrics, in a registry of their own."""
 
@@ -86,25 +82,38 @@ class Rag:
         self.reader = reader
         self.client = client
         self._load = load
+        self._loaded: Generator | None = None
         self.generator: Generator | None = None
+        """The model once it is warm."""
         self.breakers = Registry()
         self.redis = self.breakers.add(Breaker("redis", failures=5, seconds=30))
-        self.model = self.breakers.add(Breaker("model", failures=3, seconds=60))
+        self.model = self.breakers.add(Breaker("model", failures=3, seconds=60, ignore=(BusyError, AbortedError)))
         self.metrics = Metrics()
         self.failure = ""
 
     async def warm_up(self) -> None:
         """Load the model and answer once: the first decode after a load takes twice as long."""
         try:
-            generator = Generator(await asyncio.to_thread(self._load))
-            async for _ in generator.stream("Hello", 1):
+            self._loaded = Generator(await asyncio.to_thread(self._load))
+            async for _ in self._loaded.stream("Hello", 1):
                 pass
         except Exception as error:
             self.failure = str(error)
             log.exception("the model could not be loaded")
             return
-        self.generator = generator
+        self.generator = self._loaded
         log.info("the model is loaded and warm")
+
+    async def close(self) -> None:
+        """End what the model is at, and the connections to Redis."""
+        if self._loaded is not None:
+            await self._loaded.close()
+        await self.client.aclose()
+
+    async def check(self, asked: Question) -> None:
+        """Raises QuestionTooLongError; a model that is not loaded takes any question."""
+        if self.generator is not None:
+            await asyncio.to_thread(prompts.measure, asked.question, self.generator.model)
 
     async def cached(self, key: str) -> dict[str, Any] | None:
         """An answer kept in Redis; None also when Redis does not answer."""
@@ -121,7 +130,7 @@ class Rag:
             async with self.redis.attempt():
                 await self.client.set(key, json.dumps(answer), ex=CACHE_SECONDS)
 
-    async def events(self, asked: Question) -> AsyncIterator[tuple[str, Any]]:
+    async def events(self, asked: Question) -> AsyncGenerator[tuple[str, Any], None]:
         """The answer as events: `sources`, then `token` for each piece, then `done`; `error` when it broke off."""
         began = time.monotonic()
         passages = await asyncio.to_thread(self.reader.search, asked.question, asked.top_k)
@@ -135,16 +144,16 @@ class Rag:
             return
         pieces: list[str] = []
         try:
-            async for piece in self._generated(asked, passages):
-                if not pieces:
-                    self.metrics.first_token.observe(time.monotonic() - began)
-                pieces.append(piece)
-                yield "token", piece
+            async with contextlib.aclosing(self._generated(asked, passages)) as generated:
+                async for piece in generated:
+                    if not pieces:
+                        self.metrics.first_token.observe(time.monotonic() - began)
+                    pieces.append(piece)
+                    yield "token", piece
         except (OpenError, BusyError) as error:
-            if not pieces:
-                async for event in self._passages_only(passages, str(error) or "too many questions at once"):
-                    yield event
-                return
+            for event in self._passages_only(passages, str(error)):
+                yield event
+            return
         except Exception as error:
             log.exception("generation failed")
             self.metrics.answers.labels("failed").inc()
@@ -154,18 +163,24 @@ class Rag:
         await self.keep(key, {"answer": "".join(pieces)})
         yield "done", {"cached": False, "generated": True}
 
-    async def _generated(self, asked: Question, passages: list[Passage]) -> AsyncIterator[str]:
+    async def _generated(self, asked: Question, passages: list[Passage]) -> AsyncGenerator[str, None]:
         if self.generator is None:
             raise OpenError("model", 5)
-        self.generator.check()  # before the breaker: many questions are no fault of the model
-        async with self.model.attempt() as attempt:
+        # Before the breaker: a question that does not fit is no fault of the model.
+        prompt, tokens = await asyncio.to_thread(
+            prompts.fit, asked.question, passages, asked.max_tokens, self.generator.model
+        )
+        async with (
+            self.model.attempt() as attempt,
+            contextlib.aclosing(self.generator.stream(prompt, tokens)) as pieces,
+        ):
             first = True
-            async for piece in self.generator.stream(prompt(asked.question, passages), asked.max_tokens):
+            async for piece in pieces:
                 attempt.succeeded()
                 yield piece.lstrip() if first else piece  # a completion begins with the space after "Answer:"
                 first = False
 
-    async def _passages_only(self, passages: list[Passage], why: str) -> AsyncIterator[tuple[str, Any]]:
+    def _passages_only(self, passages: list[Passage], why: str) -> Iterator[tuple[str, Any]]:
         self.metrics.answers.labels("passages").inc()
         if passages:
             yield "token", "The model is not available. What the documents say:\n\n"
@@ -177,8 +192,9 @@ class Rag:
 
     @staticmethod
     def _key(asked: Question, passages: list[Passage]) -> str:
-        """Documents are part of the key: a new document makes a new answer."""
-        parts = [asked.question, asked.max_tokens, [p.document for p in passages], os.environ.get("XNAI_MODEL")]
+        """Documents are part of the key: a new document makes a new answer. So is the context: it cuts prompts."""
+        model = [os.environ.get(name) for name in ("XNAI_MODEL", "XNAI_CTX")]
+        parts = [asked.question, asked.max_tokens, [p.document for p in passages], model]
         return f"xnai:rag:answer:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
     def parts(self) -> dict[str, Any]:
@@ -197,12 +213,12 @@ def build(rag: Rag) -> FastAPI:
     """The application."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         loading = asyncio.create_task(rag.warm_up())
         yield
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
-        await rag.client.aclose()
+        await rag.close()
 
     api = FastAPI(title="XNAi RAG API", lifespan=lifespan)
 
@@ -222,6 +238,17 @@ def build(rag: Rag) -> FastAPI:
             rag.metrics.breaker.labels(name).set(state == "open")
         return Response(generate_latest(rag.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    @api.exception_handler(QuestionTooLongError)
+    async def too_long(_: Request, error: QuestionTooLongError) -> Response:
+        rag.metrics.answers.labels("refused").inc()
+        return JSONResponse({"detail": str(error)}, 422)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        # The errors hold the input. FastAPI writes it as UTF-8 and fails where it holds a lone surrogate.
+        content = json.dumps({"detail": jsonable_encoder(error.errors())})
+        return Response(content, 422, media_type="application/json")
+
     def admit() -> None:
         if settings.refuses():
             rag.metrics.answers.labels("refused").inc()
@@ -229,25 +256,35 @@ def build(rag: Rag) -> FastAPI:
 
     @api.post("/stream", dependencies=[Depends(admit)])
     async def stream(asked: Question) -> StreamingResponse:
-        async def body() -> AsyncIterator[str]:
-            async for name, data in rag.events(asked):
-                yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+        await rag.check(asked)
 
-        return StreamingResponse(body(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        async def body() -> AsyncGenerator[str, None]:
+            async with contextlib.aclosing(rag.events(asked)) as events:
+                async for name, data in events:
+                    yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+        answer = body()
+        headers = {"Cache-Control": "no-store"}
+        return ClosingStream(answer, answer.aclose, media_type="text/event-stream", headers=headers)
+
+    async def whole(asked: Question) -> dict[str, Any]:
+        answer: dict[str, Any] = {"answer": ""}
+        async with contextlib.aclosing(rag.events(asked)) as events:
+            async for name, data in events:
+                if name == "sources":
+                    answer["sources"] = data
+                elif name == "token":
+                    answer["answer"] += data
+                elif name == "error":
+                    raise HTTPException(502, data["message"])
+                else:
+                    answer |= data
+        return answer
 
     @api.post("/query", dependencies=[Depends(admit)])
-    async def query(asked: Question) -> dict[str, Any]:
-        answer: dict[str, Any] = {"answer": ""}
-        async for name, data in rag.events(asked):
-            if name == "sources":
-                answer["sources"] = data
-            elif name == "token":
-                answer["answer"] += data
-            elif name == "error":
-                raise HTTPException(502, data["message"])
-            else:
-                answer |= data
-        return answer
+    async def query(asked: Question, request: Request) -> dict[str, Any]:
+        await rag.check(asked)
+        return await unless_gone(request, whole(asked))
 
     async def announce(stream: str, entry: dict[str, str]) -> dict[str, str]:
         try:

@@ -14,9 +14,10 @@ from typing import Any, Final
 import httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse
 
 from xnai_services import settings
+from xnai_services.disconnect import ClosingStream
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,10 @@ def build(rag_url: str, http: httpx.AsyncClient, health: dict[str, str] = HEALTH
                     yield piece
             except httpx.HTTPError as error:
                 log.warning("the RAG API broke off: %s", error)
-            finally:
-                await answer.aclose()
 
         kind = answer.headers.get("content-type", "application/json")
         later = {key: answer.headers[key] for key in ("retry-after",) if key in answer.headers}
-        return StreamingResponse(pieces(), status_code=answer.status_code, media_type=kind, headers=later)
+        return ClosingStream(pieces(), answer.aclose, status_code=answer.status_code, media_type=kind, headers=later)
 
     @api.post("/api/documents")
     async def documents(request: Request) -> Response:
