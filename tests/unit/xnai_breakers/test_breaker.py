@@ -99,3 +99,22 @@ def test_a_name_is_given_once() -> None:
     with pytest.raises(ValueError, match="x"):
         registry.add(Breaker("x"))
     assert registry.states() == {"x": "closed"}
+
+
+async def test_what_is_ignored_is_neither_a_failure_nor_a_success() -> None:
+    breaker = Breaker("x", failures=2, ignore=(ValueError,))
+    await fail(breaker)
+    for _ in range(3):
+        await fail(breaker, ValueError())
+    assert breaker.state == "closed"
+    await fail(breaker)
+    assert breaker.state == "open"
+
+
+async def test_a_trial_that_is_ignored_leaves_the_trial_to_the_next_call() -> None:
+    breaker = Breaker("x", failures=1, seconds=0, ignore=(ValueError,))
+    await fail(breaker)
+    await fail(breaker, ValueError())
+    assert breaker.state == "half-open"
+    await succeed(breaker)
+    assert breaker.state == "closed"

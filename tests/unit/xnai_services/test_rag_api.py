@@ -12,29 +12,52 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from xnai_services.generator import Model
+from xnai_services.generator import QUEUE, Abort, AbortedError, Generator, Model
 from xnai_services.rag_api import Rag, build
 from xnai_services.store import Reader, Writer
 
 
 class FakeModel:
-    """Says `pieces`; waits for `go` first when it is set; raises `error`."""
+    """Says `pieces`; waits for `go` or its abort first when `go` is set; raises `error`. A byte is a token."""
 
     def __init__(self) -> None:
+        self.context = 2048
         self.pieces = [" One", " two"]
+        self.inside = 0
+        self.most_inside = 0
+        self.max_tokens = 0
+        self.aborted = threading.Event()
+        self.held: threading.Event | None = None
         self.prompts: list[str] = []
         self.error: Exception | None = None
         self.go: threading.Event | None = None
         self.asked = threading.Event()
 
-    def complete(self, prompt: str, max_tokens: int) -> Iterator[str]:
+    def count(self, text: str) -> int:
+        return len(text.encode())
+
+    def complete(self, prompt: str, max_tokens: int, abort: Abort) -> Iterator[str]:
         self.prompts.append(prompt)
-        if self.go is not None and max_tokens > 1:
-            self.asked.set()
-            self.go.wait(10)
-        if self.error is not None:
-            raise self.error
-        yield from self.pieces
+        self.max_tokens = max_tokens
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            if self.go is not None and max_tokens > 1:
+                self._read(self.go, abort)
+            if self.error is not None:
+                raise self.error
+            yield from self.pieces
+        finally:
+            self.inside -= 1
+
+    def _read(self, go: threading.Event, abort: Abort) -> None:
+        """Read a long prompt, until `go`; the abort ends it, but not before `held`, when that is set."""
+        self.asked.set()
+        while not go.wait(0.01):
+            if abort.is_set():
+                self.aborted.set()
+                assert self.held is None or self.held.wait(10)
+                raise AbortedError
 
 
 class FakeRedis:
@@ -151,6 +174,175 @@ async def test_health_is_answered_while_the_model_works(world: World) -> None:
     assert (await world.http.get("/healthz")).status_code == 200
     world.model.go.set()
     await asking
+
+
+@pytest.mark.parametrize("path", ["/stream", "/query"])
+async def test_a_client_that_goes_away_aborts_the_model_while_it_reads(path: str, world: World) -> None:
+    await world.rag.warm_up()
+    world.model.go = threading.Event()
+    gone = asyncio.Event()
+    leaving = asyncio.create_task(disconnected(world, path, gone))
+    assert await asyncio.to_thread(world.model.asked.wait, 10)
+    gone.set()
+    assert await asyncio.to_thread(world.model.aborted.wait, 10)
+    await leaving
+    assert world.rag.breakers.states()["model"] == "closed"
+
+
+async def disconnected(world: World, path: str, gone: asyncio.Event) -> None:
+    """A request whose client goes away when the event is set."""
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
+        "query_string": b"", "headers": [(b"content-type", b"application/json")], "http_version": "1.1",
+        "asgi": {"version": "3.0", "spec_version": "2.3"}, "client": ("127.0.0.1", 1), "server": ("rag", 80),
+    }  # fmt: skip
+    messages = [{"type": "http.request", "body": json.dumps({"question": QUESTION}).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        pass
+
+    app: Any = build(world.rag)
+    await app(scope, receive, send)
+
+
+async def test_the_next_question_begins_when_the_thread_of_the_one_left_is_out_of_the_model(world: World) -> None:
+    await world.rag.warm_up()
+    world.model.go, world.model.held = threading.Event(), threading.Event()
+    left = asyncio.create_task(world.events(QUESTION))
+    assert await asyncio.to_thread(world.model.asked.wait, 10)
+    left.cancel()
+    assert await asyncio.to_thread(world.model.aborted.wait, 10)
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    asked = len(world.model.prompts)
+    following = asyncio.create_task(world.events("Who built it?"))
+    assert (await world.http.get("/healthz")).status_code == 200
+    assert len(world.model.prompts) == asked
+    world.model.held.set()
+    world.model.go.set()
+    assert (await following)[-1] == ("done", {"cached": False, "generated": True})
+    assert world.model.most_inside == 1
+
+
+async def test_callers_who_left_make_nobody_wait(world: World) -> None:
+    world.model.go, world.model.held = threading.Event(), threading.Event()
+    generator = Generator(world.model)
+
+    async def ask() -> list[str]:
+        return [piece async for piece in generator.stream("x", 2)]
+
+    for _ in range(QUEUE * 3):
+        call = asyncio.create_task(ask())
+        assert await asyncio.to_thread(world.model.asked.wait, 10)
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    world.model.go.set()
+    world.model.held.set()
+    assert (await ask(), len(world.model.prompts)) == ([" One", " two"], 2)
+    await generator.close()
+
+
+async def test_the_caller_after_the_queue_is_sent_away_and_the_breaker_stays_closed(world: World) -> None:
+    await world.rag.warm_up()
+    world.model.go = threading.Event()
+    asking = [asyncio.create_task(world.events(f"{QUESTION} {i}")) for i in range(QUEUE + 4)]
+    first = asyncio.as_completed(asking)
+    refused = [(await next(first))[-1][1].get("reason") for _ in range(3)]
+    assert refused == ["too many questions at once"] * 3
+    world.model.go.set()
+    answers = [(await each)[-1][1]["generated"] for each in asking]
+    assert (answers.count(True), world.rag.breakers.states()["model"]) == (QUEUE + 1, "closed")
+
+
+async def test_closed_it_ends_what_runs_and_what_waits(world: World) -> None:
+    world.model.go = threading.Event()
+    generator = Generator(world.model)
+
+    async def ask() -> None:
+        async for _ in generator.stream("x", 2):
+            pass
+
+    asking = [asyncio.create_task(ask()) for _ in range(3)]
+    assert await asyncio.to_thread(world.model.asked.wait, 10)
+    await generator.close()
+    ends = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(end) for end in ends] == [AbortedError] * 3
+
+
+async def test_stopped_while_it_warms_up_its_thread_leaves_the_model(world: World) -> None:
+    reads = threading.Event()
+
+    def complete(prompt: str, max_tokens: int, abort: Abort) -> Iterator[str]:
+        reads.set()
+        while not abort.is_set():
+            yield ""
+        world.model.aborted.set()
+
+    world.model.complete = complete  # type: ignore[method-assign]
+    warming = asyncio.create_task(world.rag.warm_up())
+    assert await asyncio.to_thread(reads.wait, 10)
+    warming.cancel()
+    await asyncio.gather(warming, return_exceptions=True)
+    await world.rag.close()
+    assert world.rag.generator is None
+
+
+@pytest.mark.parametrize("path", ["/stream", "/query"])
+async def test_a_question_that_does_not_fit_is_told_in_tokens_and_is_no_fault_of_the_model(
+    path: str, world: World
+) -> None:
+    await world.rag.warm_up()
+    for _ in range(10):
+        answer = await world.http.post(path, json={"question": "\U00012000" * 2000})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "the question is too long: it has 8000 tokens, and at most 1998 fit into the model's context of 2048 tokens;"
+        " shorten the question",
+    )
+    assert world.rag.breakers.states()["model"] == "closed"
+    assert (await world.events(QUESTION))[-1] == ("done", {"cached": False, "generated": True})
+
+
+@pytest.mark.parametrize("max_tokens", [1, 96, 512])
+@pytest.mark.parametrize("length", [1, 100, 460])
+async def test_prompt_and_answer_fit_a_context_of_512(length: int, max_tokens: int, world: World) -> None:
+    world.model.context = 512
+    await world.rag.warm_up()
+    asked = {"question": "t" * length, "max_tokens": max_tokens, "top_k": 10}
+    assert (await world.http.post("/query", json=asked)).json()["generated"]
+    assert "t" * length in world.model.prompts[-1]
+    assert min(max_tokens, 32) <= world.model.max_tokens <= max_tokens
+    assert world.model.count(world.model.prompts[-1]) + world.model.max_tokens <= 512
+
+
+async def test_an_answer_for_another_context_is_another_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.rag.warm_up()
+    monkeypatch.setenv("XNAI_CTX", "2048")
+    await world.events(QUESTION)
+    monkeypatch.setenv("XNAI_CTX", "512")
+    assert (await world.events(QUESTION))[-1][1]["cached"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        pytest.param("/stream", rb'{"question": "a \ud800"}', 422, id="stream-lone-surrogate"),
+        pytest.param("/query", rb'{"question": "a \ud800"}', 422, id="query-lone-surrogate"),
+        pytest.param("/documents", rb'{"text": "a \udc00"}', 422, id="document-lone-surrogate"),
+        pytest.param("/query", rb'{"question": "a \u0000 b"}', 200, id="nul"),
+    ],
+)
+async def test_characters_that_are_no_text(path: str, body: bytes, status: int, world: World) -> None:
+    await world.rag.warm_up()
+    answer = await world.http.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, world.rag.breakers.states()["model"]) == (status, "closed")
 
 
 async def test_ready_only_after_the_model_has_answered(world: World) -> None:
