@@ -1,9 +1,11 @@
 """The way of a question: documents in, a streamed answer with its sources out, in the API and in a browser."""
 
 import json
+import random
 import re
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -97,3 +99,28 @@ def test_health_is_answered_while_the_model_works(page: Page) -> None:
         answers += 1
     asking.join()
     assert answers > 3
+
+
+def test_clients_that_go_away_early_never_end_the_service(page: Page, stack: Stack) -> None:
+    before = stack.containers()["rag-api"]
+    chance = random.Random(1)
+    for number in range(20):
+        asked = json.dumps({"question": f"What waters the moss garden? {number}", "max_tokens": 256}).encode()
+        made = urllib.request.Request(f"{RAG}/stream", asked, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(made, timeout=120) as answer:
+            leave_at = time.monotonic() + chance.uniform(0.05, 1)
+            while time.monotonic() < leave_at and answer.readline():
+                pass
+    answer = request(f"{RAG}/query", {"question": "When was the Peregrine turbine built?", "max_tokens": 8})[1]
+    assert answer["generated"] is True
+    shown = json.loads(stack.kubectl("get", "xs", "rag-api", "-o", "json").stdout)["status"]
+    assert (stack.containers()["rag-api"], shown.get("restarts", 0)) == (before, 0)
+
+
+def test_a_question_that_does_not_fit_is_told_in_tokens(page: Page) -> None:
+    for _ in range(4):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            request(f"{RAG}/query", {"question": "\U00012000" * 2000})
+        detail = json.loads(refused.value.read())["detail"]
+        assert (refused.value.code, "the question is too long" in detail, "tokens" in detail) == (422, True, True)
+    assert request(f"{RAG}/readyz")[1]["breakers"]["model"] == "closed"
