@@ -112,7 +112,7 @@ def podman_socket(runtime_dir: Path) -> Iterator[str]:
 
 @pytest.fixture
 def installation(runtime_dir: Path) -> Installation:
-    return Installation(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32), 2)
+    return Installation(str(runtime_dir), str(runtime_dir / "models"), os.urandom(32))
 
 
 @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.cli import serve
 from xnai_operator.config import Config
 from xnai_operator.kube.client import KubeClient
-from xnai_operator.render.podman import render
+from xnai_operator.render.intent import PodIntent
 from xnai_operator.tmpfs.mounts import merged
 
 ROUNDS = 15
@@ -84,7 +84,7 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
     service = resources.service(
         {"metadata": {"name": f"raw-{number}", "namespace": "default", "uid": "raw"}, "spec": SPEC}
     )
-    pod = render(service, merged(service, ()), {}, wiring.installation(config))
+    pod = wiring.renderer(config)(PodIntent(service=service, tmpfs=merged(service, ()), contents={}))
     document = copy.deepcopy(pod.document)
     for volume in document["spec"]["volumes"]:
         path = Path(config.runtime / "bench" / volume["name"])

@@ -8,7 +8,9 @@ from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.config import Config
 from xnai_operator.host import node
 from xnai_operator.plan.types import Node
+from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
+from xnai_operator.render.intent import Renderer
 
 
 def installation_key(path: Path) -> bytes:
@@ -24,24 +26,30 @@ def installation_key(path: Path) -> bytes:
 
 
 def installation(config: Config) -> Installation:
-    """What rendering must know."""
+    """The installation of these settings. Makes its key on first use."""
     return Installation(
         runtime_dir=str(config.runtime),
         models_dir=str(config.models),
         key=installation_key(config.state / "installation.key"),
-        cores=node.read().cores,
-        cpus=frozenset(os.sched_getaffinity(0)),
     )
 
 
+def renderer(config: Config) -> Renderer:
+    """The renderer of the node's runtime."""
+    return podman.renderer(installation(config), node.read().cores)
+
+
 def node_resources(config: Config) -> Node:
-    """The node: its memory less the reserve, and its GPUs."""
+    """The node. `allocatable` is its memory less the reserve."""
     found = node.read()
     return Node(
         allocatable=max(found.memory - config.reserve, 0),
-        installation=installation(config),
-        gpus=frozenset(found.gpus),
         memory=found.memory,
+        cores=found.cores,
+        cpus=frozenset(os.sched_getaffinity(0)),
+        gpus=frozenset(found.gpus),
+        models_dir=str(config.models),
+        render=podman.renderer(installation(config), found.cores),
     )
 
 

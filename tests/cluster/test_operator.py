@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.conftest import Kubectl
+from tests.nodes import make_node
 from tests.unit.world import FakeMemoryReader
 from xnai_controlplane import ControlPlane
 from xnai_operator import driver
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.metrics.prometheus import Metrics
-from xnai_operator.plan.types import Node
 from xnai_operator.reconcile.memory_watch import MemoryWatch
 from xnai_operator.render.installation import Installation
 
@@ -29,7 +29,7 @@ def backend(
 ) -> Iterator[FakeBackend]:
     """The operator in a thread of its own, against the session's API server."""
     backend = FakeBackend({"localhost/app:1": "sha256:1"})
-    machine = Node(1 << 30, Installation("/run/xnai", "/models", b"k" * 32, 2))
+    machine = make_node(Installation("/run/xnai", "/models", b"k" * 32), allocatable=1 << 30)
     signals = FakeMemoryReader()  # the machine of the tests must not decide what they see
     passed = threading.Event()
     ended: list[BaseException] = []

@@ -16,9 +16,11 @@ from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.verify import differences
+from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
+from xnai_operator.render.intent import PodIntent
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import render
+from xnai_operator.render.variant import AS_DECLARED, Variant
 from xnai_operator.tmpfs.mounts import merged
 
 IMAGE = "localhost/xnai-test:1"
@@ -34,13 +36,14 @@ async def backend(request: pytest.FixtureRequest, installation: Installation) ->
         yield backend
 
 
-def pod(installation: Installation, name: str = "contract", **spec: Any) -> RenderedPod:
+def pod(installation: Installation, name: str = "contract", variant: Variant = AS_DECLARED, **spec: Any) -> RenderedPod:
     body = {
         "metadata": {"name": name, "namespace": "test", "uid": f"uid-{name}"},
         "spec": {"image": IMAGE, "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0, **spec},
     }
     service = resources.service(body)
-    return render(service, merged(service, ()), {}, installation)
+    intent = PodIntent(service=service, tmpfs=merged(service, ()), contents={}, variant=variant)
+    return podman.renderer(installation, cores=2)(intent)
 
 
 async def found(backend: Backend, name: str = "test.contract") -> ObservedPod | None:
@@ -56,6 +59,23 @@ async def test_a_started_pod_is_observed_with_its_labels(backend: Backend, insta
         "test", "contract", "uid-contract", wanted.hash, True,
     )  # fmt: skip
     assert (seen.pid > 0, seen.started_at > 0, seen.image_id != "") == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(AS_DECLARED, id="as declared"),
+        pytest.param(Variant(reduced=True, on_disk=frozenset({"/tmp"}), without_limits=frozenset({"cpu"})), id="all"),
+    ],
+)
+async def test_a_started_pod_is_observed_with_its_sections_and_variant(
+    variant: Variant, backend: Backend, installation: Installation
+) -> None:
+    wanted = pod(installation, variant=variant)
+    await backend.start(wanted)
+    seen = await found(backend)
+    assert seen is not None
+    assert (seen.sections, seen.variant) == (wanted.sections, variant)
 
 
 async def test_the_runtime_says_what_it_is(backend: Backend) -> None:

@@ -4,11 +4,14 @@ import subprocess
 from typing import Any
 
 from xnai_operator.api import resources
+from xnai_operator.api.contents import Contents
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
+from xnai_operator.render.intent import PodIntent
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import FileContents, render
+from xnai_operator.render.variant import Variant
 from xnai_operator.tmpfs.mounts import merged
 
 USER_NAMESPACES = ["Shared", "KeepId", "Auto"]
@@ -17,7 +20,7 @@ USER_NAMESPACES = ["Shared", "KeepId", "Auto"]
 def rendered(
     name: str,
     installation: Installation,
-    contents: FileContents | None = None,
+    contents: Contents | None = None,
     namespace: str = "test",
     on_disk: frozenset[str] = frozenset(),
     **spec: Any,
@@ -33,7 +36,10 @@ def rendered(
             },
         }
     )
-    return render(service, merged(service, ()), contents or {}, installation, on_disk)
+    intent = PodIntent(
+        service=service, tmpfs=merged(service, ()), contents=contents or {}, variant=Variant(on_disk=on_disk)
+    )
+    return podman.renderer(installation, cores=2)(intent)
 
 
 async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:

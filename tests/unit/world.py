@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.nodes import make_node
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import ApiError
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.ladder import Reading
 from xnai_operator.metrics.prometheus import Metrics
-from xnai_operator.plan.types import Node
 from xnai_operator.reconcile.engine import Connections, Engine
 from xnai_operator.reconcile.memory_watch import MemoryWatch
 from xnai_operator.render.installation import Installation
@@ -86,7 +86,7 @@ class World:
                 cache=self.store,
                 backend=self.backend,
                 api=self.api,
-                node=Node(8 << 30, self.installation),
+                node=make_node(self.installation),
                 memory=self.watch,
                 metrics=self.metrics,
                 clock=lambda: self.now,

@@ -37,6 +37,11 @@ def to_millicores(text: str) -> int:
     return int((_parse(text) * 1000).to_integral_value(rounding=ROUND_CEILING))
 
 
+def to_cores(text: str) -> int:
+    """A quantity of CPU in whole cores, rounded up. Raises ValueError when it is not a quantity."""
+    return int(_parse(text).to_integral_value(rounding=ROUND_CEILING))
+
+
 def format_bytes(value: int) -> str:
     """The shortest exact binary quantity: 536870912 -> `512Mi`."""
     for suffix in ("Ti", "Gi", "Mi", "Ki"):

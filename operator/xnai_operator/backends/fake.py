@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from xnai_operator.api.conditions import Reason
-from xnai_operator.checks.preflight import image_id
+from xnai_operator.api.images import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
+from xnai_operator.render.digest import sections_from_text
 from xnai_operator.render.pod import RenderedPod
+from xnai_operator.render.variant import Variant
 
 
 class FakeBackend:
@@ -61,17 +63,17 @@ class FakeBackend:
         self._volumes |= {volume.name for volume in pod.volumes}
         pid, labels = next(self._pids), pod.document["metadata"]["labels"]
         self._pods[pod.name] = ObservedPod(
-            pod.name,
-            pod.namespace,
-            pod.service,
-            pod.uid,
-            pod.hash,
-            True,
-            pid,
-            float(pid),
+            name=pod.name,
+            namespace=pod.namespace,
+            service=pod.service,
+            uid=pod.uid,
+            hash=pod.hash,
+            running=True,
+            pid=pid,
+            started_at=float(pid),
             image_id=image,
-            on_disk=names.LABEL_FALLBACK in labels,
-            reduced=names.LABEL_REDUCED in labels,
+            sections=sections_from_text(labels[names.LABEL_SECTIONS]),
+            variant=Variant.from_text(labels.get(names.LABEL_VARIANT, "")),
             allocation=Allocation.from_text(labels[names.LABEL_ALLOCATION])
             if names.LABEL_ALLOCATION in labels
             else None,
@@ -98,14 +100,14 @@ class FakeBackend:
         """See Backend."""
         return [
             ObservedMount(
-                tmpfs.mount_path,
-                "tmpfs",
-                tmpfs.size,
-                self.used.get(tmpfs.mount_path, 0),
-                tmpfs.mode,
-                tmpfs.uid,
-                tmpfs.gid,
-                frozenset({"nosuid", "nodev"} | (set() if tmpfs.exec else {"noexec"})),
+                mount_path=tmpfs.mount_path,
+                filesystem="tmpfs",
+                size=tmpfs.size,
+                used=self.used.get(tmpfs.mount_path, 0),
+                mode=tmpfs.mode,
+                uid=tmpfs.uid,
+                gid=tmpfs.gid,
+                flags=frozenset({"nosuid", "nodev"} | (set() if tmpfs.exec else {"noexec"})),
             )
             for tmpfs in self._rendered[pod.name].tmpfs
         ]

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from xnai_operator.api.conditions import Reason
-from xnai_operator.api.quantity import to_bytes, to_millicores
+from xnai_operator.api.contents import Contents
+from xnai_operator.api.images import image_id
+from xnai_operator.api.quantity import to_bytes, to_cores
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.memory.admission import MI, VULKAN, Demand, demand
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.render import names
-from xnai_operator.render.podman import FileContents
 from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
 
@@ -24,7 +25,7 @@ class Input:
     service: XnaiService
     services: Mapping[str, XnaiService]
     tmpfs: list[TmpfsMount]
-    contents: FileContents
+    contents: Contents
     images: Mapping[str, str]
     models: Mapping[str, ModelHeader | str]
     volumes: frozenset[str]
@@ -179,15 +180,6 @@ def shared_volumes(given: Input) -> Violation | None:
     return None
 
 
-def image_id(images: Mapping[str, str], image: str) -> str | None:
-    """The id of a local image. A name without a registry is looked for as Podman does, on localhost first."""
-    tagged = image if ":" in image.rsplit("/", 1)[-1] or "@" in image else f"{image}:latest"
-    for candidate in (tagged, f"localhost/{tagged}", f"docker.io/library/{tagged}", f"docker.io/{tagged}"):
-        if candidate in images:
-            return images[candidate]
-    return None
-
-
 def image(given: Input) -> Violation | None:
     """The images are on the machine."""
     spec = given.service.spec
@@ -240,7 +232,7 @@ def threads(given: Input) -> Violation | None:
         return None
     bounds = [(given.cores, "this machine's physical cores")]
     if limit is not None:
-        bounds.append((-(-to_millicores(limit) // 1000), f"spec.resources.limits.cpu ({limit}), rounded up"))
+        bounds.append((to_cores(limit), f"spec.resources.limits.cpu ({limit}), rounded up"))
     if own := given.service.spec.resources.cpus:
         bounds.append((len(own), "the CPUs in spec.resources.cpuSet"))
     most, what = min(bounds)

@@ -5,6 +5,7 @@ from typing import Any, Final
 from xnai_operator import wiring
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import STARTS, Reason, Type
+from xnai_operator.api.contents import ContentKey
 from xnai_operator.config import Config
 from xnai_operator.kube import manifests
 from xnai_operator.kube.cache import ObjectCache
@@ -15,14 +16,14 @@ from xnai_operator.plan.types import NodePressure, Plan
 from xnai_operator.reconcile.gather import Gatherer
 from xnai_operator.reconcile.memory_watch import stored_ladder
 from xnai_operator.reconcile.mount_watch import MountWatch
-from xnai_operator.render.podman import render
+from xnai_operator.render.intent import PodIntent
 from xnai_operator.tmpfs.mounts import merged
 
 
 def rendered(config: Config, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The pod of each XnaiService among `bodies`, with the policies among them; offline. Files of ConfigMaps and
     Secrets not among them are shown empty. Raises ManifestError, SpecError."""
-    contents: dict[str, dict[tuple[str, str], dict[str, bytes]]] = {}
+    contents: dict[str, dict[ContentKey, dict[str, bytes]]] = {}
     services, policies = [], []
     for body in bodies:
         where = f"{body['kind']} {body['metadata']['name']}"
@@ -38,8 +39,11 @@ def rendered(config: Config, bodies: list[dict[str, Any]]) -> list[dict[str, Any
         for kind, sources in (("ConfigMap", service.spec.storage.config), ("Secret", service.spec.storage.secrets)):
             for source in sources:
                 known.setdefault((kind, source.name), {}).update(dict.fromkeys(source.keys, b""))
-    installation = wiring.installation(config)
-    return [render(s, merged(s, policies), contents[s.namespace], installation).document for s in services]
+    render = wiring.renderer(config)
+    return [
+        render(PodIntent(service=s, tmpfs=merged(s, policies), contents=contents[s.namespace])).document
+        for s in services
+    ]
 
 
 async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]], now: float) -> tuple[Plan, set[str]]:

@@ -88,8 +88,8 @@ def checks_input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -
         models=facts.desired.models,
         volumes=facts.observed.volumes,
         gpus=facts.node.gpus,
-        cpus=facts.node.installation.cpus,
-        cores=facts.node.installation.cores,
+        cpus=facts.node.cpus,
+        cores=facts.node.cores,
     )
 
 
@@ -173,13 +173,12 @@ def refused(reason: Reason, message: str) -> Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One service with its rendered pod. `fields`: status fields beside the conditions. `on_disk`: the paths of its
-    tmpfs mounts that are on disk. `image_changed`: the running container has another image than its name stands for."""
+    """One service with its rendered pod. `fields`: status fields beside the conditions. `image_changed`: the running
+    container has another image than its name stands for."""
 
     case: Case
     verdict: Verdict
     rendered: RenderedPod
-    on_disk: frozenset[str]
     image_changed: bool
     fields: Mapping[str, Any] = field(default_factory=dict)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from xnai_operator.api.conditions import Condition, Reason, Type
+from xnai_operator.api.images import image_id
 from xnai_operator.api.resources import TmpfsPolicy
-from xnai_operator.checks import preflight
 from xnai_operator.plan.case import Candidate, Case, Outcome, assess, refused
 from xnai_operator.plan.gates import REFUSALS, STEPS, preempted
 from xnai_operator.plan.ingress import ingress
@@ -14,8 +14,9 @@ from xnai_operator.plan.needs import memory_high_water
 from xnai_operator.plan.order import ordered
 from xnai_operator.plan.start import restart_fields, with_limit_warning
 from xnai_operator.plan.types import Action, Facts, Plan, Report, Stop
-from xnai_operator.plan.variants import reduced, without_limits
-from xnai_operator.render.podman import render
+from xnai_operator.plan.variants import limits_left_out, played
+from xnai_operator.render.intent import PodIntent
+from xnai_operator.render.variant import Variant
 from xnai_operator.tmpfs.fallback import may_be_on_disk
 from xnai_operator.tmpfs.mounts import selects
 
@@ -70,14 +71,16 @@ def _candidate(case: Case) -> Candidate:
     on_disk = needs.on_disk.get(case.key, frozenset())
     if verdict.on_disk or case.key in mitigation.on_disk:
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
-    small = case.key in mitigation.reduced
-    rendered = render(
-        without_limits(reduced(service) if small else service, facts.observed.missing_controllers),
-        mounts,
-        facts.desired.contents.get(service.namespace, {}),
-        facts.node.installation,
-        on_disk,
-        reduced=small,
+    variant = Variant(
+        reduced=case.key in mitigation.reduced,
+        on_disk=on_disk,
+        without_limits=limits_left_out(service, facts.observed.missing_controllers),
+    )
+    intent = PodIntent(
+        service=played(service, variant),
+        tmpfs=mounts,
+        contents=facts.desired.contents.get(service.namespace, {}),
+        variant=variant,
         allocation=need.without_tmpfs,
     )
     fields: dict[str, Any] = {
@@ -86,12 +89,11 @@ def _candidate(case: Case) -> Candidate:
     }
     if case.pod is not None and (most := memory_high_water(service, facts.pressure.used.get(case.key, 0))):
         fields["memoryHighWaterBytes"] = most
-    image = preflight.image_id(facts.observed.images, service.spec.image)
+    image = image_id(facts.observed.images, service.spec.image)
     return Candidate(
         case=case,
         verdict=verdict,
-        rendered=rendered,
-        on_disk=on_disk,
+        rendered=facts.node.render(intent),
         image_changed=case.pod is not None and case.pod.image_id not in {"", image},
         fields=fields,
     )

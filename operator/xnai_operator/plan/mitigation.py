@@ -66,14 +66,14 @@ def mitigate(
     running = _running(facts, {key: need for key, need in demands.items() if key in movable_to_disk})
     pods = facts.observed.pods.values()
     # Also one whose container ended: it starts again as small as it was.
-    small = frozenset(f"{p.namespace}.{p.service}" for p in pods if p.reduced and (p.running or ladder.step))
+    small = frozenset(f"{p.namespace}.{p.service}" for p in pods if p.variant.reduced and (p.running or ladder.step))
     may = may_act(ladder, now)
     # Calm is a matter of readings, and these ask for a pass; at the foot of the ladder only time passes.
     waits = not may and not ladder.below_since and (ladder.step is not Step.NORMAL or bool(small))
     later = next_action_at(ladder) if waits else None
     idle = [r for r in running if r.key in startable and r.pod.name in facts.pressure.idle]
     if ladder.step is Step.NORMAL:
-        back = [r.key for r in reversed(idle) if r.pod.reduced]
+        back = [r.key for r in reversed(idle) if r.pod.variant.reduced]
         return Mitigation(reduced=small - set(back[:1] if may else ()), wake_at=later)
     if ladder.step is Step.HOLD:
         return Mitigation(ladder.step, small)
@@ -85,7 +85,7 @@ def mitigate(
         return Mitigation(ladder.step, small | set(shrink[:1] if may else ()), wake_at=later)
     spill: list[str] = []
     if ladder.step is Step.SPILL:
-        spill = [r.key for r in idle if not r.pod.on_disk and _in_use(facts, r, movable_to_disk) >= SPILL_LEAST]
+        spill = [r.key for r in idle if not r.pod.variant.on_disk and _in_use(facts, r, movable_to_disk) >= SPILL_LEAST]
     return Mitigation(ladder.step, small, frozenset(spill[:1] if may else ()), wake_at=later)
 
 

@@ -60,7 +60,7 @@ def needs(facts: Facts, mounts: Mapping[str, list[TmpfsMount]], faults: Collecti
             continue
         may = may_be_on_disk(service, merged_mounts, policies)
         spillables[key] = may
-        stays = may if pod is not None and pod.running and pod.on_disk else frozenset[str]()
+        stays = may if pod is not None and pod.running and pod.variant.on_disk else frozenset[str]()
         short = budgets.exceeded(service, merged_mounts, policies, stays)
         if short is not None:
             policy, message = short

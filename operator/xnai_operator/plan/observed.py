@@ -1,12 +1,14 @@
 """The runtime as it was found: pods, images, volumes, mounts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from xnai_operator.memory.admission import Allocation
+from xnai_operator.render.variant import AS_DECLARED, Variant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ObservedMount:
     """A tmpfs as it stands in the running container. Sizes in bytes; `used` and inodes from statvfs;
     the owner as the container counts it."""
@@ -41,14 +43,14 @@ class ContainerRun(NamedTuple):
     started_at: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ObservedPod:
     """A pod of ours as the runtime sees it.
 
     `running`: the service's container runs. `started_at` and `finished_at`: seconds since the epoch, 0 for never.
-    `pid`: 0 when the container does not run. `on_disk`: tmpfs mounts fell back to volumes at the start. `reduced`: the
-    model was loaded smaller. `allocation`: what the pod was admitted with, without its tmpfs; None when the
-    label is missing."""
+    `pid`: 0 when the container does not run. `sections`: the digests of the pod's sections; empty when another version
+    of the operator started it. `variant`: how it differs from what its resource declared. `allocation`: the memory it
+    was admitted with, without its tmpfs; None when the label is missing."""
 
     name: str
     namespace: str
@@ -56,6 +58,8 @@ class ObservedPod:
     uid: str
     hash: str
     running: bool
+    sections: Mapping[str, str] = field(default_factory=dict)
+    variant: Variant = AS_DECLARED
     pid: int = 0
     started_at: float = 0.0
     finished_at: float = 0.0
@@ -63,8 +67,6 @@ class ObservedPod:
     oom_killed: bool = False
     image_id: str = ""
     memory_limit: int = 0
-    on_disk: bool = False
-    reduced: bool = False
     allocation: Allocation | None = None
 
     @property

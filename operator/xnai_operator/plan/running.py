@@ -21,7 +21,7 @@ def report_running(candidate: Candidate) -> Outcome:
             candidate.rendered.tmpfs,
             found,
             candidate.case.facts.desired.policies,
-            candidate.on_disk,
+            candidate.rendered.variant.on_disk,
             may_grow=candidate.verdict.admitted,
         )
         conditions += checked.conditions
@@ -59,7 +59,7 @@ def _memory_pressure(candidate: Candidate) -> list[Condition]:
     if candidate.case.key in candidate.case.facts.pressure.thrashing:
         message = "reads its memory again and again: its limit is too small; raise spec.resources.limits.memory"
         return [Condition(Type.MEMORY_PRESSURE, True, Reason.THRASHING, message)]
-    if candidate.pod is not None and candidate.pod.reduced:
+    if candidate.pod is not None and candidate.pod.variant.reduced:
         message = "runs with less context and a q8_0 cache until the memory of the machine suffices and it is idle"
         return [Condition(Type.MEMORY_PRESSURE, True, Reason.MODEL_REDUCED, message)]
     return []

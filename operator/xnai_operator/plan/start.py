@@ -8,6 +8,7 @@ from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.checks import preflight
 from xnai_operator.plan import backoff
 from xnai_operator.plan.case import Candidate, Case, Outcome, checks_input
+from xnai_operator.plan.difference import difference
 from xnai_operator.plan.types import Report
 
 
@@ -31,7 +32,7 @@ def attempt(candidate: Candidate) -> Attempt:
         message = f"there is no pod; starts {candidate.rendered.name}"
         return Attempt(Reason.POD_MISSING, message, restarts, not_before)
     if pod.hash != candidate.rendered.hash:
-        return Attempt(Reason.SPEC_CHANGED, "what was rendered differs from what runs", restarts, not_before)
+        return Attempt(Reason.SPEC_CHANGED, difference(pod, candidate.rendered), restarts, not_before)
     if candidate.image_changed:
         message = f"{service.spec.image} is another image than the one that runs"
         return Attempt(Reason.IMAGE_CHANGED, message, restarts, not_before)
@@ -46,12 +47,12 @@ def explained(candidate: Candidate, made: Attempt) -> tuple[Reason, str, bool]:
     case, pod = candidate.case, candidate.pod
     if pod is None or made.reason is not Reason.SPEC_CHANGED:
         return made.reason, made.message, False
-    reduced = case.key in case.mitigation.reduced
+    reduced = candidate.rendered.variant.reduced
     if case.key in case.mitigation.on_disk:
         return Reason.TMPFS_SPILLED, "its tmpfs go to disk: the memory of the machine is short", True
-    if reduced and not pod.reduced:
+    if reduced and not pod.variant.reduced:
         return Reason.MODEL_REDUCED, "its model is loaded smaller: the memory of the machine is short", True
-    if pod.reduced and not reduced:
+    if pod.variant.reduced and not reduced:
         message = "its model is loaded as declared: the memory of the machine suffices again"
         return Reason.MODEL_RESTORED, message, True
     return made.reason, made.message, False

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from xnai_operator.api.conditions import Condition, Reason
+from xnai_operator.api.contents import Contents
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
-from xnai_operator.render.installation import Installation
+from xnai_operator.render.intent import Renderer
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import FileContents
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,22 @@ class Desired:
 
     services: Mapping[str, XnaiService]
     policies: tuple[TmpfsPolicy, ...]
-    contents: Mapping[str, FileContents]
+    contents: Mapping[str, Contents]
     models: Mapping[str, ModelHeader | str]
     invalid: tuple[Invalid, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
-    """The node. `memory` in bytes; `allocatable`: its part for services. `gpus`: paths of render nodes."""
+    """The node. `memory` in bytes; `allocatable`: its part for services. `cores`: physical cores; `cpus`: the numbers
+    of the CPUs, those of hardware threads included. `gpus`: paths of render nodes. `models_dir`: the directory of the
+    model files. `render`: the renderer for the node's runtime."""
 
     allocatable: int
-    installation: Installation
+    render: Renderer
+    models_dir: str
+    cores: int
+    cpus: frozenset[int]
     gpus: frozenset[str] = frozenset()
     memory: int = 0
 

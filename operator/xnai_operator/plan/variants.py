@@ -1,13 +1,26 @@
-"""What is played instead of what was asked: a model loaded smaller, a pod without limits that cannot be set."""
+"""The service as it is played: with a model loaded smaller, or without limits that the runtime cannot set."""
 
 from dataclasses import replace
 from typing import Final
 
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.render.variant import Variant
 
 SHARE: Final = 4
 LEAST: Final = 512
 """Tokens: fewer hold no question with its sources."""
+
+
+def played(service: XnaiService, variant: Variant) -> XnaiService:
+    """The service as the pod of this variant runs it."""
+    return without_limits(reduced(service) if variant.reduced else service, variant.without_limits)
+
+
+def limits_left_out(service: XnaiService, missing: frozenset[str]) -> frozenset[str]:
+    """Those of the controllers `missing` (`memory`, `cpu`) for which the service declares a limit or a request."""
+    resources = service.spec.resources
+    declared = {"memory": resources.limits.memory or resources.requests.memory, "cpu": resources.limits.cpu}
+    return frozenset(controller for controller in missing if declared.get(controller))
 
 
 def without_limits(service: XnaiService, missing: frozenset[str]) -> XnaiService:

@@ -67,7 +67,7 @@ class Engine:
         self._memory = connections.memory
         self._metrics = connections.metrics
         self._clock = connections.clock
-        self._models = ModelFolder(Path(connections.node.installation.models_dir))
+        self._models = ModelFolder(Path(connections.node.models_dir))
         self._mounts = MountWatch(connections.backend)
         self._sync = PodSync(connections.backend)
         self._reporter = Reporter(connections.api, connections.cache, connections.metrics, connections.clock)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xnai_operator.api import resources
+from xnai_operator.api.contents import ContentKey
 from xnai_operator.backends.base import Backend
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
@@ -59,7 +60,7 @@ def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desi
     """Every resource in the cache, parsed. `models` as in Desired."""
     services: dict[str, resources.XnaiService] = {}
     policies: list[resources.TmpfsPolicy] = []
-    contents: dict[str, dict[tuple[str, str], dict[str, bytes]]] = {}
+    contents: dict[str, dict[ContentKey, dict[str, bytes]]] = {}
     invalid: list[Invalid] = []
     for body in cache.objects():
         kind, metadata = body["kind"], body["metadata"]

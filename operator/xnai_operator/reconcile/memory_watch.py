@@ -85,7 +85,7 @@ class MemoryWatch:
         resting = self._signals.idle(pod.pid for pod in running.values())
         # One that waits for its memory hardly uses a CPU, and is anything but idle.
         idle = frozenset(name for name, pod in running.items() if pod.pid in resting and stalls[name] < IDLE_STALLS)
-        matters = self.ladder.step is not Step.NORMAL or any(pod.reduced for pod in running.values())
+        matters = self.ladder.step is not Step.NORMAL or any(pod.variant.reduced for pod in running.values())
         changed = (matters and idle != self._idle) or calm is not bool(self.ladder.below_since)
         self._idle = idle
         stalled = {name for name, value in stalls.items() if value >= THRASHING}

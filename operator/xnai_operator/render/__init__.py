@@ -1,1 +1,1 @@
-"""A service as pod documents. Pure: what is to be mounted is named here and prepared by the back end."""
+"""Services as pod documents. Pure: rendering names what is to be mounted, and the back end prepares it."""

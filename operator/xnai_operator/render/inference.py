@@ -2,30 +2,31 @@
 
 from typing import Final
 
-from xnai_operator.api.quantity import to_millicores
+from xnai_operator.api.quantity import to_cores
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
 
 MODEL_DIRECTORY: Final = "/models"
 SIGNAL_DIRECTORY: Final = "/run/xnai"
 SIGNAL_FILE: Final = "pressure"
-"""Holds the step of the pressure ladder the service is to follow: 0, or 4 and more, when it refuses new requests."""
+"""The file holds the step of the pressure ladder. From step 4 on, the service refuses new requests."""
 
 
 def threads(spec: XnaiServiceSpec, cores: int) -> int:
-    """Threads for llama.cpp: as asked, else the CPU limit rounded up, never more than the cores or the CPU set.
+    """Threads for llama.cpp: the declared number, or the CPU limit rounded up, at most the cores and the CPU set.
 
-    More threads than the quota halve the throughput: spinning threads are throttled (measured 84 -> 42 tok/s).
+    `cores`: physical cores of the node. More threads than the CPU limit halve the throughput, because the kernel
+    throttles threads that spin (measured 84 -> 42 tok/s).
     """
     assert spec.inference is not None
     if spec.inference.threads is not None:
         return spec.inference.threads
     limit = spec.resources.limits.cpu
     most = min(cores, len(spec.resources.cpus) or cores)
-    return min(most, -(-to_millicores(limit) // 1000)) if limit else most
+    return min(most, to_cores(limit)) if limit else most
 
 
-def environment(spec: XnaiServiceSpec, cores: int) -> dict[str, str]:
-    """XNAI_MODEL and the others; empty for a service that does no inference."""
+def variables(spec: XnaiServiceSpec, cores: int) -> dict[str, str]:
+    """The environment variables of the inference contract: name -> value. Empty for a service without inference."""
     if spec.inference is None:
         return {}
     inference = spec.inference

@@ -1,7 +1,7 @@
 """Names in Podman, which are global: pods `<namespace>.<service>`, other objects `<namespace>.<service>.<thing>`.
 
-A dot can stand in no part, so no two can collide (joined by hyphens `a-b`+`c` and `a`+`b-c` would). Container
-names hold no hyphen, because Podman calls a container `<pod>-<container>`.
+No part may hold a dot, so no two names can collide; with hyphens `a-b`+`c` and `a`+`b-c` would be one name. Podman
+calls a container `<pod>-<container>`, so the names of containers hold no hyphen.
 """
 
 import hashlib
@@ -13,11 +13,13 @@ LABEL_HASH: Final = "xnai.dev/spec-hash"
 LABEL_UID: Final = "xnai.dev/owner-uid"
 LABEL_SERVICE: Final = "xnai.dev/service"
 LABEL_NAMESPACE: Final = "xnai.dev/namespace"
-LABEL_FALLBACK: Final = "xnai.dev/tmpfs-on-disk"
-LABEL_REDUCED: Final = "xnai.dev/model-reduced"
+LABEL_SECTIONS: Final = "xnai.dev/sections"
+LABEL_VARIANT: Final = "xnai.dev/variant"
 LABEL_ALLOCATION: Final = "xnai.dev/memory"
 LABEL_IDS: Final = "xnai.dev/first-id"
 LABEL_INSTALLATION: Final = "xnai.dev/installation"
+LABEL_FALLBACK: Final = "xnai.dev/tmpfs-on-disk"
+"""Of a volume in the place of a tmpfs."""
 LABEL_MANAGED: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "xnai-operator"
 
@@ -38,7 +40,7 @@ def volume(namespace: str, service: str, name: str) -> str:
 
 
 def scratch(namespace: str, service: str, mount_path: str) -> str:
-    """A volume in the place of a tmpfs; with one dot more than a persistent one, which it must never be."""
+    """A volume in the place of a tmpfs. It has one dot more than a persistent volume, so that no name is both."""
     digest = hashlib.sha256(mount_path.encode()).hexdigest()[:12]
     return f"{volume(namespace, service, 'tmpfs')}.{digest}"
 
@@ -49,5 +51,5 @@ def network(namespace: str) -> str:
 
 
 def aliases(namespace: str, service: str) -> list[str]:
-    """The names under which Kubernetes' DNS knows a service."""
+    """The names of a service in the DNS of Kubernetes."""
     return [service, f"{service}.{namespace}", f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"]

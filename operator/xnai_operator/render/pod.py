@@ -1,15 +1,17 @@
-"""What a back end needs to run a service: the pod document and everything to prepare before it is played."""
+"""What a back end needs to run a service: the pod document, and what it prepares before the pod starts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from xnai_operator.api.xnaiservice import Security
+from xnai_operator.render.variant import Variant
 
 
 @dataclass(frozen=True)
 class TmpfsDirectory:
-    """A tmpfs the back end mounts at `source` on the host before the pod starts. `size` in bytes; `uid` and
-    `gid` as the container counts them."""
+    """A tmpfs that the back end mounts at `source` on the host before the pod starts. `size` in bytes. `uid` and `gid`
+    are ids inside the container."""
 
     source: str
     mount_path: str
@@ -22,7 +24,8 @@ class TmpfsDirectory:
 
 @dataclass(frozen=True)
 class FileDirectory:
-    """Files the back end writes into a read-only tmpfs directory `source`: contents of a ConfigMap or Secret."""
+    """The files of one ConfigMap or Secret. The back end writes them into a read-only tmpfs at `source` on the host.
+    `uid` and `gid` are ids inside the container."""
 
     source: str
     mount_path: str
@@ -34,9 +37,9 @@ class FileDirectory:
 
 @dataclass(frozen=True)
 class PersistentVolume:
-    """A named volume. `owned`: this service's own, made when missing; else another's, which must exist. `instead_of`:
-    the tmpfs directory it stands for; then it is as empty at a start as that would be, unless it takes over what the
-    directory holds for the pod that is replaced."""
+    """A named volume. `owned`: it belongs to this service, and the back end makes it when it is missing; a volume of
+    another service must exist. `instead_of`: the tmpfs directory that the volume replaces. The back end makes such a
+    volume anew at each start; when it replaces the tmpfs of a running pod, the content is copied first."""
 
     name: str
     owned: bool
@@ -45,24 +48,30 @@ class PersistentVolume:
 
 @dataclass(frozen=True)
 class NetworkAttachment:
-    """The bridge `name` with `aliases`; without a name a network of its own (pasta)."""
+    """The bridge `name` and the pod's `aliases` on it. Without a name the pod has a network of its own (pasta)."""
 
     name: str | None
     aliases: tuple[str, ...] = ()
     mtu: int = 1500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderedPod:
-    """One service, rendered. `hash` covers everything here, file contents included, and is the pod's label. `signal`:
-    the directory of the host in which the pod reads the step of the pressure ladder. `cpus`: those its processes are
-    bound to after the start; empty: all. `init_images`: those of its init containers."""
+    """One service, rendered.
+
+    `hash`: keyed digest of everything here but the sizes of tmpfs, the contents of files included; a label of the pod.
+    `sections`: the same by section (`image`, `env` and so on), also a label. `variant`: how the pod differs from what
+    its resource declares. `signal`: the directory on the host from which the pod reads the step of the pressure
+    ladder. `cpus`: the CPUs to which the back end binds the pod's processes after the start; empty means all.
+    `init_images`: the images of the init containers."""
 
     namespace: str
     service: str
     uid: str
     document: dict[str, Any]
     hash: str
+    sections: Mapping[str, str]
+    variant: Variant
     image: str
     tmpfs: tuple[TmpfsDirectory, ...]
     files: tuple[FileDirectory, ...]

@@ -1,7 +1,9 @@
-"""Security contexts: the restricted profile of the Pod Security Standards, for what kube play honours of it.
+"""Security contexts: the restricted profile of the Pod Security Standards, as far as kube play honours it.
 
-kube play ignores runAsNonRoot, fsGroup and seccompProfile (5.4 to 5.8); the model refuses uid 0, Podman's default
-seccomp filter is always on, and the fields stand in the document for other readers of it.
+kube play honours every field here but `runAsNonRoot`, which it ignores (5.4 to 6.1). Nothing depends on it: the model
+refuses uid 0, and `runAsUser` is always set. Its readers are people and programs that take the output of `xnai render`:
+admission by the Pod Security Standards and scanners of manifests refuse a pod without it.
+kube play also ignores `fsGroup` and `seccompProfile`, so these are not rendered; Podman's default seccomp filter is on.
 """
 
 from typing import Any, Final
@@ -27,10 +29,10 @@ def container(security: Security) -> dict[str, Any]:
 
 
 def annotations(security: Security) -> dict[str, str]:
-    """Podman's annotation for the user namespace.
+    """Podman's annotation for the user namespace; empty for the default, Shared.
 
-    Shared is the default: for any other mapping rootless Podman copies every image layer (no id-mapped mounts for
-    unprivileged users).
+    For any other mapping rootless Podman copies every layer of the image, because unprivileged users have no id-mapped
+    mounts.
     """
     if security.user_namespace == "Shared":
         return {}

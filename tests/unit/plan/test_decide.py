@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.nodes import make_node
 from tests.unit.conftest import make_service
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
@@ -14,9 +15,10 @@ from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.needs import needs
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
-from xnai_operator.plan.types import Desired, Facts, Invalid, Node, Plan
+from xnai_operator.plan.types import Desired, Facts, Invalid, Plan
 from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
+from xnai_operator.render.pod import RenderedPod
 from xnai_operator.tmpfs.mounts import merged
 
 NOW = 1_000_000.0
@@ -34,9 +36,25 @@ def facts(
     return Facts(
         Desired({s.key: s for s in services}, **({"policies": (), "contents": {}, "models": {}} | desired)),
         Observed(pods or {}, images={"localhost/app:1": "sha256:1"}),
-        Node(allocatable, installation),
+        make_node(installation, allocatable),
         probes or {},
         {},
+    )
+
+
+def observed(rendered: RenderedPod, age: float = 5) -> ObservedPod:
+    """The pod as it runs `age` seconds after its start, without its allocation."""
+    return ObservedPod(
+        name=rendered.name,
+        namespace=rendered.namespace,
+        service=rendered.service,
+        uid=rendered.uid,
+        hash=rendered.hash,
+        running=True,
+        sections=rendered.sections,
+        variant=rendered.variant,
+        pid=42,
+        started_at=NOW - age,
     )
 
 
@@ -44,10 +62,24 @@ def running(plan: Plan, name: str, **changes: Any) -> dict[str, ObservedPod]:
     """The pod that the plan's service would have become."""
     rendered = plan.rendered[f"default.{name}"]
     allocation = Allocation.from_text(rendered.document["metadata"]["labels"][names.LABEL_ALLOCATION])
-    pod = ObservedPod(
-        rendered.name, "default", name, rendered.uid, rendered.hash, True, 42, NOW - 5, allocation=allocation
+    return {rendered.name: replace(observed(rendered), allocation=allocation, **changes)}
+
+
+def observed_mounts(plan: Plan, name: str) -> tuple[ObservedMount, ...]:
+    """The tmpfs of the plan's service as they would be mounted."""
+    return tuple(
+        ObservedMount(
+            mount_path=tmpfs.mount_path,
+            filesystem="tmpfs",
+            size=tmpfs.size,
+            used=0,
+            mode=tmpfs.mode,
+            uid=tmpfs.uid,
+            gid=tmpfs.gid,
+            flags=frozenset({"nosuid", "nodev", "noexec"}),
+        )
+        for tmpfs in plan.rendered[f"default.{name}"].tmpfs
     )
-    return {rendered.name: replace(pod, **changes)}
 
 
 def ready(plan: Plan, name: str) -> tuple[bool | None, Reason]:
@@ -227,10 +259,7 @@ def test_a_change_there_is_no_memory_for_leaves_the_running_pod_alone(hashed: bo
     # A tmpfs size is changed while the pod runs, and is not in its hash.
     grown = [{"mountPath": "/tmp", "size": "100Gi"}]
     after = sized("app", "100Gi") if hashed else sized("app", "1Gi", storage={"tmpfs": grown})
-    mounts = tuple(
-        ObservedMount(t.mount_path, "tmpfs", t.size, 0, t.mode, t.uid, t.gid, frozenset({"nosuid", "nodev", "noexec"}))
-        for t in first.rendered["default.app"].tmpfs
-    )
+    mounts = observed_mounts(first, "app")
     probes = {"default.app": ProbeState(started=True, ready=True)}
     needs_it = sized("needs-it", "1Gi", dependsOn=["app"])
     given = facts(after, needs_it, installation=installation, allocatable=4 * GI, pods=pods, probes=probes)
@@ -280,12 +309,9 @@ def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, installa
     for spec in (limited, {}, {"resources": {"requests": {"memory": "1Gi"}}}):
         service = make_service(storage={"tmpfs": [{"mountPath": "/c", "size": size}]}, **spec)
         first = decide(facts(service, installation=installation), NOW)
-        wanted = first.rendered["default.redis"].tmpfs
-        found = tuple(
-            ObservedMount(t.mount_path, "tmpfs", t.size, 0, t.mode, t.uid, t.gid, frozenset()) for t in wanted
-        )
         given = replace(
-            facts(service, installation=installation, pods=running(first, "redis")), mounts={"default.redis": found}
+            facts(service, installation=installation, pods=running(first, "redis")),
+            mounts={"default.redis": observed_mounts(first, "redis")},
         )
         (demand,) = needs(given, {service.key: merged(service, ())}, ()).demands.values()
         assert demand.allocation == demand.requested
@@ -295,10 +321,7 @@ def test_what_grew_within_its_limit_stops_no_peer(installation: Installation) ->
     services = [make_service(name, resources={"limits": {"memory": "1Gi"}}) for name in "ab"]
     first = decide(facts(*services, installation=installation, allocatable=2 * GI), NOW)
     pods = running(first, "a") | running(first, "b")
-    grown = tuple(
-        ObservedMount(path, "tmpfs", 200 << 20, 0, "1777", 1001, 1001, frozenset())
-        for path in ("/tmp", "/run", "/var/tmp", "/dev/shm")
-    )
+    grown = tuple(replace(mount, size=200 << 20) for mount in observed_mounts(first, "a"))
     given = facts(*services, installation=installation, allocatable=2 * GI, pods=pods)
     plan = decide(replace(given, mounts=dict.fromkeys(pods, grown)), NOW)
     assert [a.verb for a in plan.actions] == ["resize", "resize"]
@@ -392,7 +415,16 @@ def test_what_runs_although_its_resource_is_wrong_takes_its_memory(
     limit: int, allocation: Allocation | None, waits: bool, installation: Installation
 ) -> None:
     wrong = ObservedPod(
-        "default.wrong", "default", "wrong", "uid", "h", True, 42, NOW - 5, memory_limit=limit, allocation=allocation
+        name="default.wrong",
+        namespace="default",
+        service="wrong",
+        uid="uid",
+        hash="h",
+        running=True,
+        pid=42,
+        started_at=NOW - 5,
+        memory_limit=limit,
+        allocation=allocation,
     )
     given = facts(
         make_service("new", resources={"requests": {"memory": "2Gi"}}),

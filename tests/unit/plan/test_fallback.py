@@ -57,7 +57,7 @@ def test_the_condition_says_that_it_is_on_disk(installation: Installation) -> No
     given = facts(
         make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=(policy(fallback="Volume"),)
     )
-    pods = running(decide(given, NOW), "redis", on_disk=True)
+    pods = running(decide(given, NOW), "redis")
     plan = decide(replace(given, observed=replace(given.observed, pods=pods), mounts={"default.redis": ()}), NOW)
     found = next(c for c in plan.services["default.redis"].conditions if c.type is Type.TMPFS_ENFORCED)
     assert (found.status, found.reason, "/cache is on disk" in found.message) == (False, Reason.TMPFS_ON_DISK, True)
@@ -69,7 +69,7 @@ def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
 ) -> None:
     policies = (policy(fallback="Volume"),)
     tight = decide(facts(make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=policies), NOW)
-    pods = running(tight, "redis", on_disk=True, running=not ended, finished_at=NOW - 5 if ended else 0.0)
+    pods = running(tight, "redis", running=not ended, finished_at=NOW - 5 if ended else 0.0)
     roomy = facts(make_service(**SMALL), installation=installation, allocatable=8 * GI, policies=policies, pods=pods)
     plan = decide(roomy, NOW)
     assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)

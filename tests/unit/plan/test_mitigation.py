@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.plan.test_decide import NOW, actions, facts, ready
+from tests.unit.plan.test_decide import NOW, actions, facts, observed, ready
 from tests.unit.plan.test_fallback import MI, on_disk, policy
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.observed import ObservedMount, ObservedPod
+from xnai_operator.plan.observed import ObservedMount
 from xnai_operator.plan.types import Facts, NodePressure
 from xnai_operator.plan.variants import reduced
 from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
+from xnai_operator.render.variant import Variant
 
 MODELS = {"m.gguf": ModelHeader({"general.architecture": "llama"}, {}, ())}
 
@@ -48,7 +49,7 @@ def world(
     if small:
         reducing = replace(fresh, pressure=NodePressure(Ladder(Step.SHRINK), frozenset()))
         pods = {
-            f"default.{name}": ObservedPod(f"default.{name}", "default", name, f"uid-{name}", "", True, reduced=True)
+            f"default.{name}": replace(observed(rendered[f"default.{name}"]), variant=Variant(reduced=True))
             for name in small
         }
         rendered = rendered | {
@@ -56,13 +57,7 @@ def world(
             for key, pod in decide(replace(reducing, observed=replace(fresh.observed, pods=pods)), NOW).rendered.items()
             if key.removeprefix("default.") in small
         }
-    pods = {
-        pod.name: ObservedPod(
-            pod.name, "default", pod.service, pod.uid, pod.hash, True, 42, NOW - 900, reduced=pod.service in small
-        )
-        for pod in rendered.values()
-        if pod.service not in stopped
-    }
+    pods = {pod.name: observed(pod, age=900) for pod in rendered.values() if pod.service not in stopped}
     ladder = Ladder(step, NOW - changed, NOW - acted, NOW - 1 if calm else 0.0)
     idle = frozenset(name for name in pods if name.removeprefix("default.") not in busy)
     return replace(
@@ -151,7 +146,10 @@ def test_then_it_is_loaded_as_declared_when_it_is_idle(
 
 
 def mount(used: int) -> ObservedMount:
-    return ObservedMount("/cache", "tmpfs", 1 << 30, used, "1777", 1001, 1001, frozenset())
+    return ObservedMount(
+        mount_path="/cache", filesystem="tmpfs", size=1 << 30, used=used, mode="1777", uid=1001, gid=1001,
+        flags=frozenset(),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

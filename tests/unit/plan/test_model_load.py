@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.plan.test_decide import NOW, actions, facts, ready
+from tests.unit.plan.test_decide import NOW, actions, facts, observed, ready
 from tests.unit.plan.test_mitigation import MODELS, model
 from xnai_operator.api.conditions import Reason
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render.installation import Installation
 
 
@@ -33,10 +32,9 @@ def test_the_next_waits_until_the_first_is_loaded(
     state: ProbeState | None, age: float, starts: bool, installation: Installation
 ) -> None:
     given = facts(model("low"), model("high", 1), installation=installation, models=MODELS)
-    rendered = decide(given, NOW).rendered["default.high"]
-    pod = ObservedPod(rendered.name, "default", "high", rendered.uid, rendered.hash, True, 42, NOW - age)
-    observed = replace(given.observed, pods={pod.name: pod})
-    plan = decide(replace(given, observed=observed, probes={pod.name: state} if state else {}), NOW)
+    pods = {"default.high": observed(decide(given, NOW).rendered["default.high"], age)}
+    given = replace(given, observed=replace(given.observed, pods=pods))
+    plan = decide(replace(given, probes={"default.high": state} if state else {}), NOW)
     assert [name for _, name, _ in actions(plan)] == (["default.low"] if starts else [])
     if not starts:
         assert plan.wake_at == NOW - age + 300

@@ -18,7 +18,16 @@ from xnai_operator.tmpfs.rightsize import mount_high_water, recommended
 MI = 1 << 20
 WANTED = TmpfsDirectory("/run/x", "/cache", 4 * MI, "1777", 1001, 1001, False)
 FOUND = ObservedMount(
-    "/cache", "tmpfs", 4 * MI, 0, "1777", 1001, 1001, frozenset({"nosuid", "nodev", "noexec"}), 100, 2
+    mount_path="/cache",
+    filesystem="tmpfs",
+    size=4 * MI,
+    used=0,
+    mode="1777",
+    uid=1001,
+    gid=1001,
+    flags=frozenset({"nosuid", "nodev", "noexec"}),
+    inodes=100,
+    inodes_used=2,
 )
 
 

@@ -55,4 +55,4 @@ async def follow(world: World, wanted: list[Change]) -> None:
 @given(changes)
 def test_no_memory_is_given_out_twice(wanted: list[Change]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(follow(World(Installation("/run/xnai", folder, b"k" * 32, cores=2), Path(folder)), wanted))
+        asyncio.run(follow(World(Installation("/run/xnai", folder, b"k" * 32), Path(folder)), wanted))

@@ -8,13 +8,15 @@ import pytest
 import yaml
 
 from xnai_operator.api import resources
+from xnai_operator.api.contents import ContentKey
+from xnai_operator.render import names, podman
 from xnai_operator.render.installation import Installation
-from xnai_operator.render.podman import render
+from xnai_operator.render.intent import PodIntent
 from xnai_operator.tmpfs.mounts import merged
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).with_name("golden")
-ENVIRONMENT = Installation("/run/user/1001/xnai", "/home/user/.local/share/xnai/models", b"k" * 32, cores=2)
+INSTALLATION = Installation("/run/user/1001/xnai", "/home/user/.local/share/xnai/models", b"k" * 32)
 
 
 def load(pattern: str) -> list[dict[str, Any]]:
@@ -29,11 +31,12 @@ def rendered(name: str) -> str:
     body = SERVICES[name]
     service = resources.service({**body, "metadata": {**body["metadata"], "uid": f"uid-{name}"}})
     storage = service.spec.storage
-    contents: dict[tuple[str, str], dict[str, bytes]] = {
+    contents: dict[ContentKey, dict[str, bytes]] = {
         ("ConfigMap", source.name): {"redis.conf": b"", "users.acl": b""} for source in storage.config
     }
     contents |= {("Secret", source.name): dict.fromkeys(source.keys, b"secret") for source in storage.secrets}
-    pod = render(service, merged(service, POLICIES), contents, ENVIRONMENT)
+    intent = PodIntent(service=service, tmpfs=merged(service, POLICIES), contents=contents)
+    pod = podman.renderer(INSTALLATION, cores=2)(intent)
     beside = {
         "network": {"name": pod.network.name, "aliases": list(pod.network.aliases), "mtu": pod.network.mtu},
         "tmpfs": [
@@ -42,9 +45,10 @@ def rendered(name: str) -> str:
         "files": [f"{f.mount_path} {', '.join(sorted(f.files))}" for f in pod.files],
         "volumes": [f"{v.name}{'' if v.owned else ' (of another service)'}" for v in pod.volumes],
     }
-    # Hashes change with the code's hash input, which other tests look at.
+    # Digests change with the code's input to them, which other tests look at.
+    pod.document["metadata"]["labels"] |= {names.LABEL_HASH: "HASH", names.LABEL_SECTIONS: "SECTIONS"}
     text = yaml.safe_dump_all([pod.document, beside], sort_keys=False, width=120)
-    return text.replace(pod.hash, "HASH").replace(ENVIRONMENT.installation, "INSTALLATION")
+    return text.replace(INSTALLATION.installation, "INSTALLATION")
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

@@ -260,16 +260,16 @@ class PodmanBackend:
         """See Backend."""
         return [
             ObservedMount(
-                mount["path"],
-                mount["filesystem"],
-                mount["size"],
-                mount["used"],
-                mount["mode"],
-                mount["uid"],
-                mount["gid"],
-                frozenset(mount["flags"]),
-                mount["inodes"],
-                mount["inodes_used"],
+                mount_path=mount["path"],
+                filesystem=mount["filesystem"],
+                size=mount["size"],
+                used=mount["used"],
+                mode=mount["mode"],
+                uid=mount["uid"],
+                gid=mount["gid"],
+                flags=frozenset(mount["flags"]),
+                inodes=mount["inodes"],
+                inodes_used=mount["inodes_used"],
             )
             for mount in await self._tmpfs(pod)
         ]

@@ -4,15 +4,20 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.host import node
 from xnai_operator.memory.admission import Allocation
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
+from xnai_operator.render.digest import sections_from_text
+from xnai_operator.render.variant import AS_DECLARED, Variant
+
+T = TypeVar("T")
 
 IMAGES_SECONDS = 55.0
 """No list of images is older than this, should an event be lost."""
@@ -98,10 +103,11 @@ def _seconds(text: str) -> float:
     return moment.timestamp() if moment.year > 1 else 0.0
 
 
-def _allocation(labels: dict[str, str]) -> Allocation | None:
+def _parsed(label: str | None, parse: Callable[[str], T]) -> T | None:
+    """The value of a label; None when the label is missing or another version of the operator wrote it."""
     try:
-        return Allocation.from_text(labels[names.LABEL_ALLOCATION])
-    except (KeyError, ValueError, TypeError):  # of an older version
+        return None if label is None else parse(label)
+    except (ValueError, TypeError):
         return None
 
 
@@ -113,9 +119,9 @@ def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:
         "service": labels.get(names.LABEL_SERVICE, ""),
         "uid": labels.get(names.LABEL_UID, ""),
         "hash": labels.get(names.LABEL_HASH, ""),
-        "on_disk": names.LABEL_FALLBACK in labels,
-        "reduced": names.LABEL_REDUCED in labels,
-        "allocation": _allocation(labels),
+        "sections": _parsed(labels.get(names.LABEL_SECTIONS), sections_from_text) or {},
+        "variant": _parsed(labels.get(names.LABEL_VARIANT), Variant.from_text) or AS_DECLARED,
+        "allocation": _parsed(labels.get(names.LABEL_ALLOCATION), Allocation.from_text),
     }
     if container is None:
         return ObservedPod(**known, running=False)

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.conftest import make_service
+from tests.unit.conftest import make_service, render
 from xnai_operator.backends.podman import id_ranges
 from xnai_operator.errors import BackendError
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import render
-from xnai_operator.tmpfs.mounts import merged
 
 MAPS = "0:20000:1024", "1500:21024:1", "65532:21025:1", "65534:21026:1"
 OWNERS = [
@@ -23,7 +21,7 @@ def pod(namespace: str, installation: Installation) -> RenderedPod:
     storage = {"tmpfs": OWNERS, "secrets": [{"name": "s", "mountPath": "/s"}]}
     security = {"userNamespace": namespace, "runAsUser": 65532, "runAsGroup": 1001}
     service = make_service(security=security, storage=storage)
-    return render(service, merged(service, ()), {("Secret", "s"): {"k": b"x"}}, installation)
+    return render(service, installation, {("Secret", "s"): {"k": b"x"}})
 
 
 @pytest.mark.parametrize(

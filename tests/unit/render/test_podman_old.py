@@ -4,23 +4,22 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import make_service
+from tests.unit.conftest import make_service, render
+from xnai_operator.api.contents import Contents
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import FileContents, render
-from xnai_operator.tmpfs.mounts import merged
 
-SECRET: FileContents = {("Secret", "s"): {"k": b"one"}}
+SECRET: Contents = {("Secret", "s"): {"k": b"one"}}
 
 
-def pod(installation: Installation, contents: FileContents | None = None, **spec: Any) -> RenderedPod:
+def pod(installation: Installation, contents: Contents | None = None, **spec: Any) -> RenderedPod:
     service = make_service(**spec)
-    return render(service, merged(service, ()), contents or {}, installation)
+    return render(service, installation, contents)
 
 
 def test_the_hash_is_a_label_and_no_plain_digest(installation: Installation) -> None:
     one = pod(installation)
-    other = pod(Installation(installation.runtime_dir, installation.models_dir, b"x" * 32, 2))
+    other = pod(Installation(installation.runtime_dir, installation.models_dir, b"x" * 32))
     assert one.document["metadata"]["labels"]["xnai.dev/spec-hash"] == one.hash
     assert one.hash != other.hash
 
