@@ -32,11 +32,6 @@ def to_bytes(text: str) -> int:
     return int(_parse(text).to_integral_value(rounding=ROUND_CEILING))
 
 
-def to_millicores(text: str) -> int:
-    """A quantity of CPU in thousandths of a core, rounded up. Raises ValueError when it is not a quantity."""
-    return int((_parse(text) * 1000).to_integral_value(rounding=ROUND_CEILING))
-
-
 def to_cores(text: str) -> int:
     """A quantity of CPU in whole cores, rounded up. Raises ValueError when it is not a quantity."""
     return int(_parse(text).to_integral_value(rounding=ROUND_CEILING))

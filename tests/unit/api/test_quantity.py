@@ -11,9 +11,9 @@ def test_memory_in_bytes_is_rounded_up(text: str, expected: int) -> None:
     assert quantity.to_bytes(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("2", 2000), ("0.5", 500), ("250m", 250), ("0.0001", 1)])
-def test_cpu_in_thousandths_is_rounded_up(text: str, expected: int) -> None:
-    assert quantity.to_millicores(text) == expected
+@pytest.mark.parametrize(("text", "expected"), [("2", 2), ("0.5", 1), ("250m", 1), ("1500m", 2), ("0", 0)])
+def test_cpu_in_cores_is_rounded_up(text: str, expected: int) -> None:
+    assert quantity.to_cores(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "Mi", "1MB", "-1", "1e3x", "1 Mi"])

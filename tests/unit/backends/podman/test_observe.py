@@ -1,8 +1,18 @@
 """What Podman says of the machine, and what holds for its containers."""
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 
-from xnai_operator.backends.podman.observe import usable_controllers
+from tests.unit.conftest import make_service, render
+from xnai_operator.backends.podman.observe import Observer, usable_controllers
+from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.memory.admission import Allocation
+from xnai_operator.plan.observed import ObservedPod
+from xnai_operator.render import names
+from xnai_operator.render.installation import Installation
+from xnai_operator.render.variant import AS_DECLARED, Variant
 
 
 @pytest.mark.parametrize(
@@ -21,3 +31,56 @@ def test_the_controllers_of_containers(
 ) -> None:
     host = {"security": {"rootless": rootless}, "cgroupManager": manager, "cgroupControllers": said}
     assert usable_controllers(host, delegated) == expected
+
+
+class ListsOnePod:
+    """Podman with one pod, whose container has not been made yet."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        info = {
+            "version": {"Version": "5.4.2"},
+            "host": {
+                "security": {"rootless": True},
+                "cgroupManager": "cgroupfs",
+                "cgroupControllers": ["cpu", "memory"],
+                "cgroupVersion": "v2",
+            },
+        }
+        self._answers = {"/pods/json": [{"Name": "default.redis", "Id": "1", "Labels": labels}], "/info": info}
+
+    async def call(self, method: str, path: str, **options: Any) -> Any:
+        return self._answers.get(path)
+
+
+def observed(labels: dict[str, str]) -> ObservedPod:
+    observer = Observer(cast(Transport, ListsOnePod(labels)), "installation")
+    return asyncio.run(observer.observe()).pods["default.redis"]
+
+
+def test_a_pod_is_known_by_its_labels(installation: Installation) -> None:
+    variant = Variant(reduced=True, on_disk=frozenset({"/tmp"}))
+    wanted = render(make_service(), installation, variant=variant)
+    found = observed(wanted.document["metadata"]["labels"])
+    assert (found.uid, found.hash, found.sections, found.variant) == (
+        "uid-redis", wanted.hash, wanted.sections, variant,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        pytest.param(names.LABEL_SECTIONS, "[1]", id="sections of another form"),
+        pytest.param(names.LABEL_SECTIONS, "{", id="sections cut off"),
+        pytest.param(names.LABEL_VARIANT, "true", id="variant of another form"),
+        pytest.param(names.LABEL_VARIANT, '{"onDisk":1}', id="variant with another field"),
+        pytest.param(names.LABEL_ALLOCATION, "7", id="allocation of another form"),
+        pytest.param(names.LABEL_ALLOCATION, "[1,2,3]", id="allocation with fewer fields"),
+    ],
+)
+def test_a_label_of_another_version_is_as_if_it_were_missing(label: str, text: str) -> None:
+    found = observed({label: text})
+    assert (found.sections, found.variant, found.allocation) == ({}, AS_DECLARED, None)
+
+
+def test_the_allocation_is_read() -> None:
+    assert observed({names.LABEL_ALLOCATION: Allocation(5).to_text()}).allocation == Allocation(5)
