@@ -1,6 +1,5 @@
 """Keyed digests: whether the running pod is what would be rendered now, and which section of the pod differs."""
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Final
 
 from xnai_operator.render.pod import RenderedPod
 
+_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 SECTION_DIGITS: Final = 8
 """Hexadecimal digits of a section's digest: all of them are one label, and only tell which section differs."""
 
@@ -16,8 +16,11 @@ SECTION_DIGITS: Final = 8
 def digest(key: bytes, value: object) -> str:
     """HMAC-SHA256 of a JSON value, cut to 32 hexadecimal digits so that it fits a label. Without the key nobody can
     find out the value by trying."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+    return _hmac(key, _JSON.encode(value))
+
+
+def _hmac(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(), "sha256").hex()[:32]
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ def sections_from_text(text: str) -> dict[str, str]:
 def digests(key: bytes, sections: Mapping[str, object]) -> Digests:
     """The digests of the sections, given as name -> JSON value. The name is a part of what is digested, so that two
     sections of one content do not have one digest."""
-    each = {name: digest(key, [name, value])[:SECTION_DIGITS] for name, value in sections.items()}
-    return Digests(digest(key, dict(sections)), each)
+    texts = {name: _JSON.encode([name, value]) for name, value in sections.items()}
+    each = {name: _hmac(key, text)[:SECTION_DIGITS] for name, text in texts.items()}
+    return Digests(_hmac(key, "\n".join(texts.values())), each)
 
 
 def first_difference(observed: Mapping[str, str], rendered: RenderedPod) -> str:

@@ -1,6 +1,5 @@
 """The installation as the renderer knows it: its directories and the key of its digests."""
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -18,4 +17,4 @@ class Installation:
     def installation(self) -> str:
         """The id of this installation, a label of its pods. A user may have two, and neither may stop the pods of the
         other."""
-        return hmac.new(self.key, b"installation", hashlib.sha256).hexdigest()[:16]
+        return hmac.digest(self.key, b"installation", "sha256").hex()[:16]

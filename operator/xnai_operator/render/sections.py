@@ -1,7 +1,7 @@
 """The sections of a pod, by which a restart is explained. Every field of the pod document is in one of them."""
 
 from collections.abc import Set
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
@@ -38,10 +38,10 @@ def sections(
         "secrets": _mounts(storage.secrets),
         "mounts": [
             [_tmpfs(directory, spec) for directory in storage.tmpfs],
-            [asdict(volume) for volume in storage.volumes],
+            [repr(volume) for volume in storage.volumes],
             _mounts([*storage.tmpfs_mounts, *storage.other_mounts]),
         ],
-        "network": [main.get("ports"), asdict(network)],
+        "network": [main.get("ports"), repr(network)],
         "security": [main["securityContext"], annotations],
         "resources": [main.get("resources"), sorted(spec.resources.cpus)],
         "pod": [_without({"containers", "initContainers", "volumes"}, body), _without(_ELSEWHERE, main)],
@@ -52,15 +52,14 @@ def _without(names: Set[str], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _mounts(mounts: list[Mount]) -> list[dict[str, Any]]:
+def _mounts(mounts: list[Mount]) -> list[str]:
     """Without the names of the volumes, which count all mounts of the pod."""
-    return [asdict(mount) for mount in mounts]
+    return [repr(mount) for mount in mounts]
 
 
-def _tmpfs(directory: TmpfsDirectory, spec: XnaiServiceSpec) -> dict[str, Any]:
-    """Without the size, which is changed while the pod runs."""
+def _tmpfs(directory: TmpfsDirectory, spec: XnaiServiceSpec) -> str:
+    """Without the size, which is changed while the pod runs, and without the ids of the container's user."""
     user, group = spec.security.run_as_user, spec.security.run_as_group
-    return asdict(replace(directory, size=0)) | {
-        "uid": None if directory.uid == user else directory.uid,
-        "gid": None if directory.gid == group else directory.gid,
-    }
+    uid = -1 if directory.uid == user else directory.uid
+    gid = -1 if directory.gid == group else directory.gid
+    return repr(replace(directory, size=0, uid=uid, gid=gid))

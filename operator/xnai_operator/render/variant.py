@@ -27,8 +27,8 @@ class Variant:
 
     @classmethod
     def from_text(cls, text: str) -> "Variant":
-        """The variant of a label that `to_text` gave. Fields of another version are left out. Raises ValueError when
-        the text is no such label."""
+        """The variant of a label that `to_text` gave. Fields of another version are left out. Raises ValueError or
+        TypeError when the text is no such label."""
         fields = json.loads(text) if text else {}
         if not isinstance(fields, dict):
             raise ValueError(f"{text!r} is not a variant")

@@ -1,5 +1,7 @@
 """Which section of a pod a change of the resource changes."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ from tests.unit.conftest import make_service, render
 from xnai_operator.api.contents import Contents
 from xnai_operator.render.digest import first_difference
 from xnai_operator.render.installation import Installation
-from xnai_operator.render.pod import RenderedPod
+from xnai_operator.render.intent import PodIntent
+from xnai_operator.render.pod import NetworkAttachment, RenderedPod
+from xnai_operator.render.sections import sections
+from xnai_operator.render.storage import storage
 from xnai_operator.render.variant import Variant
 
 CONTENTS: Contents = {
@@ -28,7 +33,7 @@ def pod(installation: Installation, contents: Contents = CONTENTS, **spec: Any) 
     return render(make_service(**(BASE | spec)), installation, contents)
 
 
-def storage(**change: Any) -> dict[str, Any]:
+def stored(**change: Any) -> dict[str, Any]:
     return {"storage": STORAGE | change}
 
 
@@ -43,16 +48,16 @@ def storage(**change: Any) -> dict[str, Any]:
         pytest.param({"args": ["x"]}, "command", id="arguments"),
         pytest.param({"env": [{"name": "A", "value": "1"}]}, "env", id="variable"),
         pytest.param({"inference": {"model": {"file": "m.gguf"}, "contextSize": 1024}}, "env", id="context size"),
-        pytest.param(storage(config=[CONFIG | {"mountPath": "/d"}]), "config", id="path of a config"),
-        pytest.param(storage(config=[CONFIG, {"name": "d", "mountPath": "/d"}]), "config", id="another config"),
-        pytest.param(storage(config=[]), "config", id="no config"),
-        pytest.param(storage(secrets=[SECRET | {"keys": ["k", "l"]}]), "secrets", id="keys of a secret"),
-        pytest.param(storage(secrets=[SECRET, {"name": "t", "mountPath": "/t"}]), "secrets", id="another secret"),
-        pytest.param(storage(volumes=[VOLUME | {"readOnly": True}]), "mounts", id="read-only volume"),
-        pytest.param(storage(tmpfs=[TMPFS | {"mode": "0700"}]), "mounts", id="mode of a tmpfs"),
-        pytest.param(storage(tmpfs=[TMPFS | {"owner": 7}]), "mounts", id="owner of a tmpfs"),
-        pytest.param(storage(tmpfs=[TMPFS, {"mountPath": "/more", "size": "1Mi"}]), "mounts", id="another tmpfs"),
-        pytest.param(storage(hostPaths=[{"path": "/h", "mountPath": "/h"}]), "mounts", id="host path"),
+        pytest.param(stored(config=[CONFIG | {"mountPath": "/d"}]), "config", id="path of a config"),
+        pytest.param(stored(config=[CONFIG, {"name": "d", "mountPath": "/d"}]), "config", id="another config"),
+        pytest.param(stored(config=[]), "config", id="no config"),
+        pytest.param(stored(secrets=[SECRET | {"keys": ["k", "l"]}]), "secrets", id="keys of a secret"),
+        pytest.param(stored(secrets=[SECRET, {"name": "t", "mountPath": "/t"}]), "secrets", id="another secret"),
+        pytest.param(stored(volumes=[VOLUME | {"readOnly": True}]), "mounts", id="read-only volume"),
+        pytest.param(stored(tmpfs=[TMPFS | {"mode": "0700"}]), "mounts", id="mode of a tmpfs"),
+        pytest.param(stored(tmpfs=[TMPFS | {"owner": 7}]), "mounts", id="owner of a tmpfs"),
+        pytest.param(stored(tmpfs=[TMPFS, {"mountPath": "/more", "size": "1Mi"}]), "mounts", id="another tmpfs"),
+        pytest.param(stored(hostPaths=[{"path": "/h", "mountPath": "/h"}]), "mounts", id="host path"),
         pytest.param({"ports": [{"name": "p", "containerPort": 1}]}, "network", id="port"),
         pytest.param({"network": {"mode": "Alone"}}, "network", id="network"),
         pytest.param({"security": {"runAsUser": 5}}, "security", id="user"),
@@ -91,12 +96,21 @@ def test_a_tmpfs_on_disk_changes_the_mounts(installation: Installation) -> None:
     assert first_difference(before.sections, after) == "mounts changed"
 
 
-def test_every_field_of_the_document_is_in_a_section(installation: Installation) -> None:
-    spec = BASE | {"command": ["x"], "args": ["y"], "env": [{"name": "A", "value": "1"}],
-                   "ports": [{"name": "p", "containerPort": 1}], "resources": {"limits": {"memory": "1Gi"}}}  # fmt: skip
-    body = pod(installation, **spec).document["spec"]
-    assert set(body) == {"restartPolicy", "terminationGracePeriodSeconds", "initContainers", "containers", "volumes"}
-    assert set(body["containers"][0]) == {
-        "name", "image", "imagePullPolicy", "command", "args", "env", "ports", "resources", "volumeMounts",
-        "securityContext",
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("where", "section"),
+    [
+        pytest.param(lambda body: body, "pod", id="the pod"),
+        pytest.param(lambda body: body["containers"][0], "pod", id="the service's container"),
+        pytest.param(lambda body: body["initContainers"][0], "init containers", id="an init container"),
+    ],
+)
+def test_a_field_that_is_new_to_the_document_is_in_a_section(
+    where: Callable[[dict[str, Any]], dict[str, Any]], section: str, installation: Installation
+) -> None:
+    service = make_service(**BASE)
+    mounted = storage(PodIntent(service=service, tmpfs=[], contents=CONTENTS), installation)
+    body = pod(installation).document["spec"]
+    changed = copy.deepcopy(body)
+    where(changed)["new"] = True
+    before, after = (sections(service.spec, each, mounted, NetworkAttachment(None), {}) for each in (body, changed))
+    assert [name for name in after if after[name] != before[name]] == [section]
