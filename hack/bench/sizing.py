@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
 from synthetic import SHAPES, synthesise
 
-from xnai_operator.memory.model_size import BASE, MI, ModelOptions, size
+from xnai_operator.api.quantity import MI
+from xnai_operator.memory.model_size import BASE, ModelOptions, size
 from xnai_operator.models.dry_run import IMAGE
 from xnai_operator.models.gguf import read_file
 

@@ -9,6 +9,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
+MI: Final = 1 << 20
+"""Bytes of one mebibyte."""
+
 SHARE: Final = r"(100|[1-9][0-9]?)%"
 PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 

@@ -13,6 +13,11 @@ from xnai_operator.api.xnaiservice import XnaiServiceSpec
 S = TypeVar("S", bound=Spec)
 
 
+def key_of(namespace: str, name: str) -> str:
+    """`namespace.name`: identifies a resource of one kind, and names a service's pod. Neither part can hold a dot."""
+    return f"{namespace}.{name}"
+
+
 @dataclass(frozen=True)
 class Resource(Generic[S]):
     """One object. `created` orders by age (RFC 3339 text sorts as time)."""
@@ -29,8 +34,8 @@ class Resource(Generic[S]):
 
     @property
     def key(self) -> str:
-        """`namespace.name`, which is also the pod's name: a dot can stand in neither part."""
-        return f"{self.namespace}.{self.name}"
+        """`namespace.name`, which is also the name of a service's pod."""
+        return key_of(self.namespace, self.name)
 
     def condition(self, kind: Type) -> dict[str, Any]:
         """The stored condition of this type; empty when there is none."""

@@ -1,11 +1,14 @@
 """XnaiService: one service, one pod. The source of `crds/xnai.dev_xnaiservices.yaml`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from xnai_operator.api.quantity import Quantity
 from xnai_operator.api.types import AbsolutePath, Mode, Name, Rule, Spec
+
+VULKAN_DEVICE: Final = "/dev/dri/renderD128"
+"""The render node of the GPU that `device: vulkan` gives to a service."""
 
 Argument = Annotated[str, Field(max_length=4096)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
@@ -130,7 +133,7 @@ class Inference(Spec):
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
     """Threads; not set, the CPU limit rounded up, at most the machine's cores."""
     device: Literal["cpu", "vulkan"] = "cpu"
-    """cpu, or vulkan for an integrated GPU (/dev/dri/renderD128)."""
+    """cpu, or vulkan for an integrated GPU: the service gets the GPU's render node for itself."""
 
 
 class TmpfsMount(Spec):

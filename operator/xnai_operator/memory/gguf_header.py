@@ -1,4 +1,4 @@
-"""A model as its GGUF header describes it: what sizing needs of the file."""
+"""The contents of a GGUF header that are needed to compute the memory of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ BLOCKS: Final[Mapping[int, tuple[str, int, int]]] = {
     29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66),
     39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
 }  # fmt: skip
-"""ggml type -> name, elements of a block, bytes of a block. Source: ggml.h and ggml-common.h, as gguf-py lists them."""
+"""ggml type -> name, elements in a block, bytes of a block. Source: ggml.h and ggml-common.h, as listed in gguf-py."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`shape` in elements, `size` in bytes."""
+    """One tensor of the file. `shape` in elements, `kind` the name of its ggml type, `size` in bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """`metadata` holds scalars, and short arrays of numbers; of other arrays the length is in `lengths`."""
+    """One header. `metadata` has scalars and short arrays of numbers; `lengths` has the lengths of all other arrays."""
 
     metadata: Mapping[str, Any]
     lengths: Mapping[str, int]
@@ -37,14 +37,14 @@ class ModelHeader:
 
     @property
     def architecture(self) -> str:
-        """`general.architecture`: llama, gemma3, qwen2 ..."""
+        """`general.architecture`, such as llama, gemma3 or qwen2; empty when the header has none."""
         return str(self.metadata.get("general.architecture", ""))
 
     def value(self, key: str, default: Any = None) -> Any:
-        """A value of the architecture: `value("block_count")` is `llama.block_count`."""
+        """A value of the architecture: `value("block_count")` reads `llama.block_count` in a llama model."""
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
     @property
     def weights(self) -> int:
-        """Bytes of all tensors."""
+        """The bytes of all tensors."""
         return sum(tensor.size for tensor in self.tensors)

@@ -1,49 +1,51 @@
-"""The pressure ladder: from readings of the machine's memory to what is to be given up. Pure; the caller gives the
-clock.
+"""The pressure ladder: readings of the node's memory lead to steps, and each step to an action. Pure; the caller
+passes the time.
 
-Thresholds: between kubelet's (evicts at 100 MiB, too late when a pod grows by 80 MiB a second) and systemd-oomd's
-(pressure of 60 % for 30 s), measured on machines of 8 GB.
+The thresholds lie between those of kubelet (evicts at 100 MiB, which is too late when a pod grows by 80 MiB a second)
+and systemd-oomd (pressure of 60 % for 30 s). They were measured on machines with 8 GB.
 """
 
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
-MI: Final = 1 << 20
+from xnai_operator.api.quantity import MI
+
 LARGEST: Final = 16 << 30
-"""Shares are of the machine's memory up to this: a fifth of 64 GiB is no shortage."""
+"""Bytes. Shares are of the node's memory, but at most of this: a fifth of 64 GiB is not a shortage."""
 PACE_SECONDS: Final = 30.0
-"""Between two steps, and between two measures of a step: each needs time to show."""
+"""Between two steps, and between two actions of a step: each needs time to take effect."""
 KILL_PACE_SECONDS: Final = 5.0
+"""Between two actions at KILL."""
 CALM_SECONDS: Final = 300.0
-"""Readings must call for less for this long before the ladder is climbed down (kubelet's transition period)."""
+"""Readings must call for a lower step for this long before the step is lowered (kubelet's transition period)."""
 
 
 class Step(IntEnum):
-    """What is done. Each step includes `HOLD`."""
+    """The steps and their actions. At each step above NORMAL the restrictions of HOLD apply."""
 
     NORMAL = 0
     HOLD = 1
-    """Nothing new is started; the page cache of models that nobody has loaded is dropped."""
+    """No service without a pod starts; the page cache of models that no service has loaded is dropped."""
     SHRINK = 2
-    """Idle models are loaded again with less context and a smaller cache."""
+    """Idle models are loaded again with a smaller context and a smaller cache."""
     SPILL = 3
-    """tmpfs mounts of idle services that may be on disk are moved there."""
+    """tmpfs mounts of idle services move to disk where their policy allows it."""
     EVICT = 4
-    """The least important service refuses new requests, then is stopped; the next follows."""
+    """The least important service refuses new requests, then stops; after it the next one."""
     KILL = 5
-    """The same at once, without grace."""
+    """The least important service stops at once, without grace; after it the next one."""
 
     @property
     def word(self) -> str:
-        """For people: Normal, Hold ..."""
+        """The name for people: Normal, Hold, Shrink, Spill, Evict or Kill."""
         return self.name.capitalize()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """`available` (MemAvailable) and `total` in bytes; `some` and `full`: PSI's avg10 of memory in percent, None where
-    the kernel has none."""
+    """One reading of the node's memory: `available` (MemAvailable) and `total` in bytes; `some` and `full` of PSI's
+    avg10 in percent, None where the kernel has no PSI."""
 
     available: int
     total: int
@@ -53,16 +55,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Entered when `available` falls below this share, or when PSI is `stall` percent for `seconds`."""
+    """When a step is entered: `available` is below `share`, or PSI is at least `stall` percent for `seconds`."""
 
     step: Step
     share: float
     stall: float
     seconds: float
     full: bool = False
-    """Which of PSI's two lines: all tasks stalled, or some."""
+    """Which line of PSI is compared: `full` (all tasks stall) or `some`."""
     least: int = 0
-    """Bytes: entered below this whatever the share is."""
+    """Bytes. The step is entered below this many available bytes too, whatever `share` is."""
 
 
 THRESHOLDS: Final = (
@@ -76,9 +78,12 @@ THRESHOLDS: Final = (
 
 @dataclass(frozen=True)
 class Ladder:
-    """Where the ladder stands; stored, so that a new process goes on from it. Times in seconds since the epoch, 0 when
-    not. `changed_at`: the last step; `last_action_at`: the last measure taken; `below_since`: since when readings call
-    for less; `stalled_since`: for each threshold, since when PSI is at its threshold."""
+    """The state of the ladder. It is stored, so that a new process continues from it.
+
+    Times in seconds since the epoch; 0 for never. `changed_at`: the last change of `step`. `last_action_at`: the last
+    action. `below_since`: since when readings call for a lower step. `stalled_since`: for each threshold, since when
+    PSI is at or above its `stall`.
+    """
 
     step: Step = Step.NORMAL
     changed_at: float = 0.0
@@ -87,16 +92,16 @@ class Ladder:
     stalled_since: tuple[float, ...] = (0.0,) * len(THRESHOLDS)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The state as JSON values."""
         return asdict(self) | {"step": int(self.step)}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Ladder":
-        """What `to_json` gave. Raises KeyError, TypeError or ValueError when it is something else."""
+        """The state that `to_json` wrote. Raises KeyError, TypeError or ValueError when `stored` is anything else."""
         since = tuple(float(value) for value in stored["stalled_since"])
         times = {key: float(stored[key]) for key in ("changed_at", "last_action_at", "below_since")}
         if len(since) != len(THRESHOLDS):
-            raise ValueError(f"{len(since)} thresholds")
+            raise ValueError(f"stalled_since has {len(since)} values, not {len(THRESHOLDS)}")
         return cls(Step(stored["step"]), **times, stalled_since=since)
 
 
@@ -110,10 +115,10 @@ def _stalls(threshold: Threshold, reading: Reading) -> bool:
 
 
 def after(ladder: Ladder, reading: Reading, now: float) -> Ladder:
-    """The ladder after a reading.
+    """The state of the ladder after a reading. `now` in seconds since the epoch.
 
-    Up one step in 30 s, but at once to `EVICT` or `KILL` when available memory calls for it. Down when readings have
-    called for less for five minutes, one step in 30 s.
+    The step rises by one in PACE_SECONDS, but at once to EVICT or KILL when available memory calls for it. It falls by
+    one in PACE_SECONDS after readings have called for a lower step for CALM_SECONDS.
     """
     since = tuple(
         (before or now) if _stalls(threshold, reading) else 0.0
@@ -148,10 +153,10 @@ def after(ladder: Ladder, reading: Reading, now: float) -> Ladder:
 
 
 def next_action_at(ladder: Ladder) -> float:
-    """When the last measure has had its time to show."""
+    """When the last action has had time to take effect, in seconds since the epoch."""
     return ladder.last_action_at + (KILL_PACE_SECONDS if ladder.step is Step.KILL else PACE_SECONDS)
 
 
 def may_act(ladder: Ladder, now: float) -> bool:
-    """Whether a measure may be taken: the readings still call for the step, and the last one had its time to show."""
+    """Whether an action may be taken: readings still call for the step, and the last action had time to take effect."""
     return not ladder.below_since and now >= next_action_at(ladder)

@@ -1,17 +1,16 @@
 """The memory of a llama.cpp process, part by part, from the header of its model. Pure; sizes in bytes.
 
 The formulas follow llama.cpp's allocation (llama-kv-cache.cpp, llama-graph.cpp, llama-context.cpp); their constants
-were fitted to measured processes, and `hack/bench/sizing.py` compares them again. Never `parameters x bits`: the
-name of a quantisation was a third off on a real file.
+were fitted to measured processes; `hack/bench/sizing.py` compares them again. The product of parameters and bits is
+not used: computed from the name of the quantisation, it was wrong by a third for a real file.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from xnai_operator.api.quantity import MI
 from xnai_operator.memory.gguf_header import ModelHeader
-
-MI: Final = 1 << 20
 
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 KV_BYTES: Final[Mapping[str, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
@@ -22,10 +21,10 @@ BASE: Final[Mapping[str, int]] = {"llama-cpp-python": 72 * MI, "llama-server": 1
 """Anonymous memory of the process without a model: Python with the API's libraries; a native HTTP server."""
 
 REPACKED: Final = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
-"""Types whose 2-D tensors ggml-cpu copies into another layout (repack.cpp) although the file stays mapped."""
+"""Types whose 2-D tensors ggml-cpu copies into another layout (repack.cpp); the file stays mapped as well."""
 
-# Every n-th layer sees the whole context, the others a window. It stands in no GGUF file, but in llama-model.cpp
-# (set_swa_pattern).
+# Every n-th layer sees the whole context, the others see a window. GGUF files do not contain the pattern; the source
+# is llama-model.cpp (set_swa_pattern).
 FULL_EVERY: Final[Mapping[str, int]] = {
     "gemma2": 2,
     "gemma3": 6,
@@ -37,12 +36,13 @@ FULL_EVERY: Final[Mapping[str, int]] = {
 
 MARGIN: Final = 0.05
 MARGIN_BYTES: Final = 8 * MI
-"""Planned on top of the anonymous sum: the fit's worst under-estimate was 4.9 %."""
+"""Added to the anonymous sum: the worst under-estimate of the formula was 4.9 %."""
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How a model is loaded. `context` is tokens for each of `slots`."""
+    """How a model is loaded. `context`: tokens for each of the `slots`. `micro_batch`: tokens that are computed at once
+    (n_ubatch). `full_window`: layers with a sliding window keep the whole context (swa_full)."""
 
     context: int = 2048
     slots: int = 1
@@ -58,7 +58,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the sum. `mapped`: pages of the model file, shared and reclaimable, else anonymous."""
+    """One part of the sum, in bytes. `mapped`: pages of the model file, shared and reclaimable; else anonymous."""
 
     name: str
     size: int
@@ -73,134 +73,136 @@ class Size:
 
     @property
     def anonymous(self) -> int:
-        """What cannot be reclaimed, margin included."""
+        """Bytes that cannot be reclaimed, with the margin."""
         return sum(part.size for part in self.parts if not part.mapped)
 
     @property
     def mapped(self) -> int:
-        """The weights mapped from the file."""
+        """Bytes of the weights that are mapped from the file."""
         return sum(part.size for part in self.parts if part.mapped)
 
     @property
     def total(self) -> int:
-        """What the process needs to run at full speed."""
+        """Bytes that the process needs to run at full speed."""
         return self.anonymous + self.mapped
 
 
 def _padded(cells: int) -> int:
-    """llama.cpp rounds the cells of a cache up to 256."""
+    """The cells of a cache as llama.cpp rounds them: up to a multiple of 256."""
     return -(-cells // 256) * 256
 
 
 def _per_layer(value: object, layers: int, default: int) -> list[int]:
-    """A value that stands once or once a layer."""
+    """One value for each layer, from a value of the header that is a list of layers or one number for all."""
     if isinstance(value, list):
         return [int(v) for v in value[:layers]] + [default] * (layers - len(value))
     return [default if value is None else int(str(value))] * layers
 
 
 def _windowed(model: ModelHeader, layers: int) -> list[bool]:
-    """Which layers keep a window only."""
+    """Whether each layer keeps only a window of the context."""
     every = FULL_EVERY.get(model.architecture)
     if not model.value("attention.sliding_window") or every is None:
-        return [False] * layers  # unknown patterns count as full: too much, never too little
+        return [False] * layers  # an unknown pattern counts as full: the size is then too large, never too small
     return [(layer + 1) % every != 0 for layer in range(layers)]
 
 
-def kv_cache(model: ModelHeader, load: ModelOptions) -> int:
-    """streams x kv_heads x (d_k b_k + d_v b_v) x cells, summed over the layers; plus recurrent state."""
+def kv_cache(model: ModelHeader, options: ModelOptions) -> int:
+    """Bytes: streams x kv_heads x (d_k b_k + d_v b_v) x cells, summed over the layers, plus the recurrent state."""
     layers = int(model.value("block_count", 0))
     embedding, heads = int(model.value("embedding_length", 0)), _heads(model, layers)
     kv_heads = _per_layer(model.value("attention.head_count_kv"), layers, max(heads, default=0))
     width = embedding // max(max(heads, default=1), 1)
     keys, values = int(model.value("attention.key_length", width)), int(model.value("attention.value_length", width))
-    cells = _padded(load.context)
-    window = _window_cells(model, load)
-    one = KV_BYTES[load.kv_type] * (keys + values)
+    cells = _padded(options.context)
+    window = _window_cells(model, options)
+    one = KV_BYTES[options.kv_type] * (keys + values)
     total = 0.0
     for heads_of_layer, windowed in zip(kv_heads, _windowed(model, layers), strict=True):
         total += heads_of_layer * one * (window if windowed else cells)
-    return int(total * load.slots) + _recurrent(model, load, layers)
+    return int(total * options.slots) + _recurrent(model, options, layers)
 
 
 def _heads(model: ModelHeader, layers: int) -> list[int]:
     return _per_layer(model.value("attention.head_count"), layers, 0)
 
 
-def _window_cells(model: ModelHeader, load: ModelOptions) -> int:
-    cells = _padded(load.context)
+def _window_cells(model: ModelHeader, options: ModelOptions) -> int:
+    cells = _padded(options.context)
     window = int(model.value("attention.sliding_window", 0) or 0)
-    return cells if load.full_window or not window else _padded(min(cells, window + load.micro_batch))
+    return cells if options.full_window or not window else _padded(min(cells, window + options.micro_batch))
 
 
-def _recurrent(model: ModelHeader, load: ModelOptions, layers: int) -> int:
-    """State-space layers: convolution and state, f32, constant for each slot (llama-memory-recurrent.cpp)."""
+def _recurrent(model: ModelHeader, options: ModelOptions, layers: int) -> int:
+    """Bytes of the convolution and the state of state-space layers: f32, constant for each slot
+    (llama-memory-recurrent.cpp)."""
     state = int(model.value("ssm.state_size", 0) or 0)
     if not state:
         return 0
     inner, groups = int(model.value("ssm.inner_size", 0)), int(model.value("ssm.group_count", 0) or 0)
     kernel = int(model.value("ssm.conv_kernel", 0))
-    return load.slots * layers * 4 * ((kernel - 1) * (inner + 2 * groups * state) + state * inner)
+    return options.slots * layers * 4 * ((kernel - 1) * (inner + 2 * groups * state) + state * inner)
 
 
 def vocabulary(model: ModelHeader) -> int:
-    """Number of tokens."""
+    """The number of tokens in the vocabulary."""
     length = model.lengths.get("tokenizer.ggml.tokens")
     return int(length if length is not None else model.value("vocab_size", 0) or 0)
 
 
-def compute(model: ModelHeader, load: ModelOptions) -> int:
-    """Work space of a micro batch that is really touched; without flash attention also the scores of every head.
+def compute(model: ModelHeader, options: ModelOptions) -> int:
+    """Bytes that a micro batch touches in the compute buffer; without flash attention with the scores of every head.
 
-    In floats a token, fitted to measured processes: the feed-forward width three times with a gate, one and a half
-    without; the embedding four times; the inner width of a state-space layer six times.
+    Floats for each token, fitted to measured processes: 3 x the feed-forward width with a gate, 1.5 x without; 4 x the
+    embedding; 6 x the inner width of a state-space layer.
     """
     embedding = int(model.value("embedding_length", 0))
     layers = int(model.value("block_count", 0))
     forward = max(_per_layer(model.value("feed_forward_length"), layers, 0), default=0)
     heads = max(_heads(model, layers), default=0)
-    batch = min(load.micro_batch, load.context)
-    # phi3 holds gate and up in one tensor.
+    batch = min(options.micro_batch, options.context)
+    # phi3 has gate and up in one tensor.
     gated = model.architecture == "phi3" or any(".ffn_gate" in tensor.name for tensor in model.tensors)
     width = (6 if gated else 3) * forward // 2 + 4 * embedding + 6 * int(model.value("ssm.inner_size", 0) or 0)
-    cells, window = _padded(load.context), _window_cells(model, load)
+    cells, window = _padded(options.context), _window_cells(model, options)
     windows = window if any(_windowed(model, layers)) else 0
-    mask = 2 * (cells + windows) * (1 if load.flash_attention else 2)
+    mask = 2 * (cells + windows) * (1 if options.flash_attention else 2)
     # Measured: the scores of a batch, and half of them again while they are normalised.
-    scores = 0 if load.flash_attention else 6 * heads * cells
-    return batch * (4 * width + mask + scores) + 4 * vocabulary(model) * load.slots + MI
+    scores = 0 if options.flash_attention else 6 * heads * cells
+    return batch * (4 * width + mask + scores) + 4 * vocabulary(model) * options.slots + MI
 
 
 def tokenizer(model: ModelHeader) -> int:
-    """The tables of llama-vocab.cpp: each token twice, as text and as piece; each merge of a byte-pair vocabulary as a
-    node of a map of two strings. Bytes a token and a merge as measured."""
+    """Bytes of the tables of llama-vocab.cpp. They hold each token twice, as text and as piece, and each merge of a
+    byte-pair vocabulary as a map node of two strings. The bytes for each token and each merge are measured."""
     return int(0.6 * MI) + 165 * vocabulary(model) + 135 * model.lengths.get("tokenizer.ggml.merges", 0)
 
 
 def _repacked(model: ModelHeader) -> int:
-    """Bytes copied into another layout. Without an output matrix the embedding is one, and copied as such."""
+    """Bytes of the tensors that are copied into another layout. A model without an output matrix uses the embedding as
+    one: then it is copied too."""
     tied = not any(tensor.name == "output.weight" for tensor in model.tensors)
     matrices = [t for t in model.tensors if len(t.shape) == 2 and (tied or not t.name.startswith("token_embd"))]
     return sum(t.size for t in matrices if t.kind in REPACKED)
 
 
-def size(model: ModelHeader, load: ModelOptions) -> Size:
-    """Every part. `anonymous` is planned with a margin, so that it is never below what is used."""
+def size(model: ModelHeader, options: ModelOptions) -> Size:
+    """All parts. They include a margin, so that `anonymous` is never below the measured memory."""
     words = vocabulary(model)
-    repacked = _repacked(model) if load.mmap and load.repack else 0
+    repacked = _repacked(model) if options.mmap and options.repack else 0
     parts = [
-        Part("runtime", BASE[load.runtime]),
+        Part("runtime", BASE[options.runtime]),
         Part("tokenizer", tokenizer(model)),
-        Part("KV cache", kv_cache(model, load)),
-        Part("output buffer", 4 * words * load.slots),
-        Part("compute buffer", compute(model, load)),
+        Part("KV cache", kv_cache(model, options)),
+        Part("output buffer", 4 * words * options.slots),
+        Part("compute buffer", compute(model, options)),
     ]
-    if load.device == "vulkan":
-        # An integrated GPU has no memory of its own: the layers it gets are copied, in system memory.
+    if options.device == "vulkan":
+        # An integrated GPU has no memory of its own: its copy of the layers is in system memory.
         parts.append(Part("weights on the GPU", model.weights))
     elif repacked:
         parts.append(Part("repacked weights", repacked))
-    parts.append(Part("weights", model.weights, mapped=load.mmap))
+    parts.append(Part("weights", model.weights, mapped=options.mmap))
     fixed = sum(part.size for part in parts if not part.mapped and part.name not in {"runtime"})
     parts.append(Part("margin", int(fixed * MARGIN) + MARGIN_BYTES))
     return Size(tuple(parts))

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from xnai_operator.memory.model_size import MI, ModelOptions
+from xnai_operator.api.quantity import MI
+from xnai_operator.memory.model_size import ModelOptions
 
 IMAGE: Final = "localhost/xnai-inference:0.1.0"
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xnai_operator.api.quantity import MI
 from xnai_operator.memory.gguf_header import ModelHeader, Tensor
-from xnai_operator.memory.model_size import MI, ModelOptions, compute, kv_cache, size, vocabulary
+from xnai_operator.memory.model_size import ModelOptions, compute, kv_cache, size, vocabulary
 
 # gemma-3-270m: the header of the real file. Sliding window in five of six layers.
 GEMMA = ModelHeader(

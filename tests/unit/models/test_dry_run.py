@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xnai_operator.memory.model_size import MI, ModelOptions
+from xnai_operator.api.quantity import MI
+from xnai_operator.memory.model_size import ModelOptions
 from xnai_operator.models.dry_run import DryRunError, dry_run, parse
 
 LOG = """\
