@@ -14,8 +14,8 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import Backend
 from xnai_operator.backends.fake import FakeBackend
 from xnai_operator.errors import BackendError
+from xnai_operator.plan.mount_check import differences
 from xnai_operator.plan.observed import ObservedPod
-from xnai_operator.plan.verify import differences
 from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.intent import PodIntent

@@ -10,7 +10,7 @@ import pytest
 from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.errors import BackendError
-from xnai_operator.plan.verify import differences
+from xnai_operator.plan.mount_check import differences
 from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
 

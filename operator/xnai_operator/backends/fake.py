@@ -9,7 +9,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.images import image_id
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod, Usage
 from xnai_operator.render import names
 from xnai_operator.render.digest import sections_from_text

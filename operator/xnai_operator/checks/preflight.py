@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.contents import Contents
 from xnai_operator.api.images import image_id
-from xnai_operator.api.quantity import to_bytes, to_cores
-from xnai_operator.api.resources import XnaiService
-from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.admission import MI, VULKAN, Demand, demand
+from xnai_operator.api.quantity import MI, to_bytes, to_cores
+from xnai_operator.api.resources import XnaiService, key_of
+from xnai_operator.api.xnaiservice import VULKAN_DEVICE, TmpfsMount
+from xnai_operator.memory.demand import Demand, demand
 from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.importance import dependency_cycle
 from xnai_operator.render import names
 from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
@@ -112,26 +113,13 @@ def host_ports(given: Input) -> Violation | None:
 def dependencies(given: Input) -> Violation | None:
     """Dependencies exist in the namespace and form no cycle."""
     start = given.service
-    trail: list[str] = []
-
-    def visit(service: XnaiService) -> Violation | None:
-        trail.append(service.name)
-        for name in service.spec.depends_on:
-            if name == start.name:
-                return _wrong(
-                    Reason.DEPENDENCY_CYCLE,
-                    f"spec.dependsOn: {' -> '.join([*trail, name])} is a cycle; remove one dependency",
-                )
-            other = given.services.get(f"{start.namespace}.{name}")
-            if other is not None and name not in trail and (fault := visit(other)) is not None:
-                return fault
-        trail.pop()
-        return None
-
-    if (fault := visit(start)) is not None:
-        return fault
+    if cycle := dependency_cycle(start, given.services):
+        return _wrong(
+            Reason.DEPENDENCY_CYCLE,
+            f"spec.dependsOn: {' -> '.join(cycle)} is a cycle; remove one dependency",
+        )
     for index, name in enumerate(start.spec.depends_on):
-        if f"{start.namespace}.{name}" not in given.services:
+        if key_of(start.namespace, name) not in given.services:
             return _missing(
                 Reason.DEPENDENCY_MISSING,
                 f"spec.dependsOn[{index}]: there is no XnaiService {name} in namespace {start.namespace}; "
@@ -167,7 +155,7 @@ def shared_volumes(given: Input) -> Violation | None:
         if volume.service is None or volume.service == service.name:
             continue
         path = f"spec.storage.volumes[{index}]"
-        owner = given.services.get(f"{service.namespace}.{volume.service}")
+        owner = given.services.get(key_of(service.namespace, volume.service))
         if owner is None or not any(
             v.name == volume.name and v.service in {None, owner.name} for v in owner.spec.storage.volumes
         ):
@@ -218,10 +206,11 @@ def model(given: Input) -> Violation | None:
 def device(given: Input) -> Violation | None:
     """The GPU is there."""
     inference = given.service.spec.inference
-    if inference is None or inference.device == "cpu" or VULKAN in given.gpus:
+    if inference is None or inference.device == "cpu" or VULKAN_DEVICE in given.gpus:
         return None
     return _missing(
-        Reason.DEVICE_MISSING, f"spec.inference.device: this machine has no {VULKAN}; use cpu, or install its driver"
+        Reason.DEVICE_MISSING,
+        f"spec.inference.device: this machine has no {VULKAN_DEVICE}; use cpu, or install its driver",
     )
 
 

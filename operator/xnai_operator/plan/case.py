@@ -12,12 +12,12 @@ from xnai_operator.checks import preflight
 from xnai_operator.errors import SpecError
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.memory.admission import Verdict, admit
+from xnai_operator.plan.demands import Demands, collect_demands
 from xnai_operator.plan.mitigation import Mitigation, mitigate
-from xnai_operator.plan.needs import Needs, needs
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.types import Action, Facts, Report
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.tmpfs.mounts import merged
+from xnai_operator.tmpfs.mounts import merged_within
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Assessment:
     mounts: Mapping[str, list[TmpfsMount]]
     conflicts: Mapping[str, SpecError]
     violations: Mapping[str, preflight.Violation]
-    needs: Needs
+    demands: Demands
     verdicts: Mapping[str, Verdict]
     mitigation: Mitigation
 
@@ -61,20 +61,21 @@ def assess(facts: Facts, now: float) -> Assessment:
             conflicts[key] = error
     checked = {key: preflight.first_violation(checks_input(facts, services[key], mounts[key])) for key in mounts}
     violations = {key: violation for key, violation in checked.items() if violation is not None}
-    wanted = needs(facts, mounts, violations)
-    verdicts = admit(wanted.demands.values(), facts.node.allocatable)
+    demands = collect_demands(facts, mounts, violations)
+    verdicts = admit(demands.by_key.values(), facts.node.allocatable)
     startable = {key for key, verdict in verdicts.items() if verdict.admitted and key not in violations}
-    mitigation = mitigate(facts, wanted.demands, wanted.movable_to_disk, startable, now)
-    return Assessment(mounts, conflicts, violations, wanted, verdicts, mitigation)
+    mitigation = mitigate(facts, demands.by_key, demands.movable_to_disk, startable, now)
+    return Assessment(mounts, conflicts, violations, demands, verdicts, mitigation)
 
 
 def _startable_mounts(facts: Facts, service: XnaiService) -> list[TmpfsMount]:
-    """The merged mounts. Sizes that `sizing: Apply` asks for are left out where the memory limit does not hold them:
-    nobody wrote them, so they must not make a service unstartable. Raises SpecError when two policies conflict."""
-    mounts = merged(service, facts.desired.policies)
-    if preflight.memory_limit(checks_input(facts, service, mounts)) is None:
-        return mounts
-    return merged(service, facts.desired.policies, by_use=False)
+    """The merged mounts, with sizes by use only where the memory limit holds them. Raises SpecError when two policies
+    conflict."""
+
+    def fits(mounts: list[TmpfsMount]) -> bool:
+        return preflight.memory_limit(checks_input(facts, service, mounts)) is None
+
+    return merged_within(service, facts.desired.policies, fits)
 
 
 def checks_input(facts: Facts, service: XnaiService, mounts: list[TmpfsMount]) -> preflight.Input:

@@ -7,11 +7,11 @@ from typing import Any, Final
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.images import image_id
 from xnai_operator.api.resources import TmpfsPolicy
+from xnai_operator.memory.importance import decision_order
 from xnai_operator.plan.case import Candidate, Case, Outcome, assess, refused
+from xnai_operator.plan.demands import memory_high_water
 from xnai_operator.plan.gates import REFUSALS, STEPS, preempted
 from xnai_operator.plan.ingress import ingress
-from xnai_operator.plan.needs import memory_high_water
-from xnai_operator.plan.order import ordered
 from xnai_operator.plan.start import restart_fields, with_limit_warning
 from xnai_operator.plan.types import Action, Facts, Plan, Report, Stop
 from xnai_operator.plan.variants import limits_left_out, played
@@ -30,7 +30,7 @@ def decide(facts: Facts, now: float) -> Plan:
     outcomes: dict[str, Outcome] = {}
     cases = [
         Case(facts=facts, service=service, assessment=assessment, earlier=outcomes, now=now)
-        for service in ordered(services)
+        for service in decision_order(services)
     ]
     for case in cases:
         outcomes[case.key] = outcome_of(case)
@@ -65,10 +65,10 @@ def outcome_of(case: Case) -> Outcome:
 
 def _candidate(case: Case) -> Candidate:
     """The service as it would be started now."""
-    facts, service, needs, mitigation = case.facts, case.service, case.assessment.needs, case.mitigation
-    mounts, need, verdict = case.assessment.mounts[case.key], needs.demands[case.key], case.verdict
+    facts, service, demands, mitigation = case.facts, case.service, case.assessment.demands, case.mitigation
+    mounts, demand, verdict = case.assessment.mounts[case.key], demands.by_key[case.key], case.verdict
     assert verdict is not None  # every demand has a verdict
-    on_disk = needs.on_disk.get(case.key, frozenset())
+    on_disk = demands.on_disk.get(case.key, frozenset())
     if verdict.on_disk or case.key in mitigation.on_disk:
         on_disk = may_be_on_disk(service, mounts, facts.desired.policies)
     variant = Variant(
@@ -81,11 +81,11 @@ def _candidate(case: Case) -> Candidate:
         tmpfs=mounts,
         contents=facts.desired.contents.get(service.namespace, {}),
         variant=variant,
-        allocation=need.without_tmpfs,
+        allocation=demand.without_tmpfs,
     )
     fields: dict[str, Any] = {
         **restart_fields(case),
-        "memoryRequestBytes": need.total - (need.movable_to_disk if verdict.on_disk else 0),
+        "memoryRequestBytes": demand.total - (demand.movable_to_disk if verdict.on_disk else 0),
     }
     if case.pod is not None and (most := memory_high_water(service, facts.pressure.used.get(case.key, 0))):
         fields["memoryHighWaterBytes"] = most
@@ -141,7 +141,7 @@ def _orphans(facts: Facts, known: set[str]) -> list[Action]:
     return [
         Stop(name=pod.name, reason=Reason.OWNER_GONE, message=f"XnaiService {pod.namespace}/{pod.service} is gone")
         for pod in facts.observed.pods.values()
-        if f"{pod.namespace}.{pod.service}" not in known
+        if pod.key not in known
     ]
 
 

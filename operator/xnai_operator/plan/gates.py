@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from xnai_operator.api.conditions import Condition, Reason, Type
+from xnai_operator.api.resources import key_of
 from xnai_operator.checks.preflight import Violation
 from xnai_operator.memory.ladder import Step
 from xnai_operator.plan import start as starting
@@ -60,7 +61,7 @@ def preempted(case: Case) -> Outcome | None:
 
 def over_budget(case: Case) -> Outcome | None:
     """The tmpfs mounts of the service are within the budgets of their policies."""
-    return _violated(case, case.assessment.needs.over_budget.get(case.key))
+    return _violated(case, case.assessment.demands.over_budget.get(case.key))
 
 
 def checks_failed(case: Case) -> Outcome | None:
@@ -138,7 +139,7 @@ def not_admitted(candidate: Candidate) -> Outcome | None:
 def dependency_not_ready(candidate: Candidate) -> Outcome | None:
     """Every service it depends on is Ready."""
     service, earlier = candidate.service, candidate.case.earlier
-    missing = [name for name in service.spec.depends_on if not earlier[f"{service.namespace}.{name}"].ready]
+    missing = [name for name in service.spec.depends_on if not earlier[key_of(service.namespace, name)].ready]
     if not missing:
         return None
     return candidate.waiting(Reason.DEPENDENCY_NOT_READY, f"waits for {', '.join(missing)} to be Ready")

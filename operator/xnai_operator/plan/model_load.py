@@ -1,4 +1,4 @@
-"""One model is loaded at a time: two loads side by side need the memory and the disk of both at once."""
+"""Models are loaded one at a time: two loads at once would need the memory and the disk of both."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,42 +7,43 @@ from typing import Final
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.types import Facts
-from xnai_operator.render import names
 
 LONGEST_SECONDS: Final = 300.0
-"""A load that is not over by then keeps nobody waiting: it may never be."""
+"""A load that takes longer no longer delays other loads: it may never end."""
 
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """The service that is loading its model, and when it no longer counts; None: an event will tell."""
+    """The name of a service that is loading its model. `until`: seconds since the epoch when the load no longer delays
+    others; None when an event will end it."""
 
     service: str
     until: float | None = None
 
 
 def other_model_load(facts: Facts, service: XnaiService, starting: Collection[str], now: float) -> ModelLoad | None:
-    """Another service that loads a model now, or is about to (`starting`: keys). None for one without a model."""
+    """The load that the service must wait for: of another service that loads its model, or is about to start.
+
+    `starting`: keys of the services that this pass starts. None when nothing delays the service, and always for a
+    service without a model.
+    """
     if service.spec.inference is None:
         return None
     for key, other in facts.desired.services.items():
         if key == service.key or other.spec.inference is None:
             continue
-        pod = facts.observed.pods.get(names.pod(other.namespace, other.name))
-        if key in starting or names.pod(other.namespace, other.name) in facts.busy:
+        if key in starting or key in facts.busy:
             return ModelLoad(other.name)
-        if (
-            pod is not None
-            and pod.running
-            and now < pod.started_at + LONGEST_SECONDS
-            and not _loaded(facts, other, pod)
-        ):
-            return ModelLoad(other.name, pod.started_at + LONGEST_SECONDS)
+        pod = facts.pod(other)
+        if pod is None or not pod.running or _loaded(facts, other, pod):
+            continue
+        if now < (until := pod.started_at + LONGEST_SECONDS):
+            return ModelLoad(other.name, until)
     return None
 
 
 def _loaded(facts: Facts, service: XnaiService, pod: ObservedPod) -> bool:
-    """Whether its startup probe has succeeded, or what was stored says so while no probe has answered yet."""
+    """Whether the startup probe has succeeded. Before the first answer of a probe, the stored status decides."""
     state = facts.probes.get(pod.name)
     if state is not None:
         return state.started

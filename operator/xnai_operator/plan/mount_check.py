@@ -1,6 +1,9 @@
-"""What is to be done and said about the tmpfs mounts of a running pod, from what was seen in the container."""
+"""Compares the tmpfs mounts of a running container with the specified ones: what to resize, and what to report.
 
-from collections.abc import Iterable
+The observed mounts come from the container itself, not from the YAML.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +11,51 @@ from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.api.tmpfspolicy import FillThresholds, Sizing
 from xnai_operator.plan.observed import ObservedMount
-from xnai_operator.plan.verify import differences
 from xnai_operator.render.pod import TmpfsDirectory
 from xnai_operator.tmpfs.mounts import policy_of
-from xnai_operator.tmpfs.rightsize import mount_high_water, recommended
+from xnai_operator.tmpfs.rightsize import HEADROOM, mount_high_water, recommended
 
 
 @dataclass(frozen=True)
 class MountReport:
-    """`resize`: what to say of the sizes to be changed now; empty when none is. `status`: the field `tmpfs`."""
+    """`conditions`: TmpfsEnforced, and TmpfsFull when a mount is filling up. `resize`: the sizes to change now, for
+    people; empty when nothing is to be resized. `status`: the value of `status.tmpfs`."""
 
     conditions: tuple[Condition, ...]
     resize: str
     status: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _SizeChange:
+    """A mount whose size in the container, `before`, is not the specified one, `after`. Bytes."""
+
+    path: str
+    before: int
+    after: int
+    used: int
+
+
+def differences(wanted: Iterable[TmpfsDirectory], found: Iterable[ObservedMount], *, sizes: bool = True) -> list[str]:
+    """One phrase for each property in which a mount differs from its specification; empty when all are as specified.
+    `sizes`: compare the sizes too."""
+    by_path = {mount.mount_path: mount for mount in found}
+    phrases = []
+    for want in wanted:
+        have = by_path.get(want.mount_path)
+        if have is None:
+            phrases.append(f"{want.mount_path} is not mounted")
+            continue
+        flags = {"nosuid", "nodev"} | (set() if want.exec else {"noexec"})
+        compared = [
+            ("filesystem", "tmpfs", have.filesystem),
+            ("size", str(want.size), str(have.size) if sizes else str(want.size)),
+            ("mode", want.mode.lstrip("0"), have.mode.lstrip("0")),
+            ("owner", f"{want.uid}:{want.gid}", f"{have.uid}:{have.gid}"),
+            ("flags", ",".join(sorted(flags)), ",".join(sorted(flags & have.flags))),
+        ]
+        phrases += [f"{want.mount_path} has {what} {has}, not {wants}" for what, wants, has in compared if wants != has]
+    return phrases
 
 
 def check_mounts(
@@ -32,88 +67,95 @@ def check_mounts(
     *,
     may_grow: bool = True,
 ) -> MountReport:
-    """Sizes that can be changed are; a mount is never made smaller than what is in it, nor larger than there is memory
-    for (`may_grow`)."""
+    """What to resize and report for the mounts `found` in the container of the service.
+
+    `on_disk`: paths whose tmpfs is a volume on disk. `may_grow`: whether the node has memory for larger mounts.
+    A mount is never made smaller than its content.
+    """
     on_disk, policies = sorted(on_disk), tuple(policies)
-    paths = {w.mount_path for w in wanted}
-    found = tuple(mount for mount in found if mount.mount_path in paths)
-    have = {mount.mount_path: mount for mount in found}
-    other = [w for w in wanted if w.mount_path in have and have[w.mount_path].size != w.size]
-    blocked = [w for w in other if have[w.mount_path].used > w.size]
-    faults = [fault for fault in differences(wanted, found) if " has size " not in fault]
-    faults += [
-        f"{w.mount_path} cannot shrink to {w.size} bytes: {have[w.mount_path].used - w.size} bytes are in the way"
-        for w in blocked
+    specified = {want.mount_path: want for want in wanted}
+    have = {mount.mount_path: mount for mount in found if mount.mount_path in specified}
+    changes = [
+        _SizeChange(path, have[path].size, want.size, have[path].used)
+        for path, want in specified.items()
+        if path in have and have[path].size != want.size
     ]
-    denied = [] if may_grow else [w for w in other if have[w.mount_path].size < w.size]
-    faults += [
-        f"{w.mount_path} stays at {have[w.mount_path].size} bytes: there is no memory for {w.size}" for w in denied
-    ]
-    faults += [f"{path} is on disk: the memory did not suffice when the pod was started" for path in on_disk]
-    reason = (
-        Reason.TMPFS_ON_DISK
-        if on_disk
-        else Reason.TMPFS_IN_USE
-        if blocked
-        else Reason.INSUFFICIENT_MEMORY
-        if denied
-        else Reason.MOUNT_DIFFERS
-        if faults
-        else Reason.MOUNTS_VERIFIED
+    blocked = _cannot_shrink(changes)
+    denied = [] if may_grow else _cannot_grow(changes)
+    # Resize all mounts or none: if one cannot be resized, none is changed.
+    resize = "" if blocked or denied else ", ".join(f"{c.path} {c.before} -> {c.after}" for c in changes)
+    findings = (
+        (Reason.MOUNT_RESIZED, [f"is being resized: {resize}"] if resize else []),
+        (Reason.TMPFS_ON_DISK, [f"{path} is on disk: its pod started when memory was short" for path in on_disk]),
+        (Reason.TMPFS_IN_USE, blocked),
+        (Reason.INSUFFICIENT_MEMORY, denied),
+        (Reason.MOUNT_DIFFERS, differences(wanted, have.values(), sizes=False)),
     )
-    # One that is in the way holds back the others: the pod gets all of its sizes or none.
-    changes = [f"{w.mount_path} {have[w.mount_path].size} -> {w.size}" for w in other]
-    resize = "" if blocked or denied else ", ".join(changes)
-    if resize:
-        reason, faults = Reason.MOUNT_RESIZED, [*faults, f"is being resized: {resize}"]
-    said = "; ".join(faults) or f"{len(wanted)} tmpfs mounts are as wanted in the running container"
-    conditions = [Condition(Type.TMPFS_ENFORCED, not faults, reason, said)]
-    conditions += _filling(service, found, policies)
-    return MountReport(tuple(conditions), resize, _status(service, wanted, have, on_disk, policies))
+    phrases = [phrase for _, group in findings for phrase in group]
+    reason = next((reason for reason, group in findings if group), Reason.MOUNTS_VERIFIED)
+    message = "; ".join(phrases) or f"all {len(wanted)} tmpfs mounts of the running container are as specified"
+    enforced = Condition(Type.TMPFS_ENFORCED, not phrases, reason, message)
+    conditions = (enforced, *_filling(service, have.values(), policies))
+    return MountReport(conditions, resize, _status(service, have, on_disk, policies))
+
+
+def _cannot_shrink(changes: Iterable[_SizeChange]) -> list[str]:
+    return [
+        f"{c.path} cannot shrink to {c.after} bytes while {c.used} bytes are in use; delete files in it"
+        for c in changes
+        if c.used > c.after
+    ]
+
+
+def _cannot_grow(changes: Iterable[_SizeChange]) -> list[str]:
+    return [
+        f"{c.path} stays at {c.before} bytes: there is no memory for {c.after} bytes"
+        for c in changes
+        if c.before < c.after
+    ]
 
 
 def _filling(
-    service: XnaiService, found: tuple[ObservedMount, ...], policies: tuple[TmpfsPolicy, ...]
+    service: XnaiService, mounts: Iterable[ObservedMount], policies: tuple[TmpfsPolicy, ...]
 ) -> list[Condition]:
-    """What fills is told before it is full."""
-    full, told = False, []
-    for mount in found:
+    """A warning that mounts are filling up, by their bytes or their inodes."""
+    full, phrases = False, []
+    for mount in mounts:
         policy = policy_of(service, mount.mount_path, policies)
-        pressure = policy.spec.thresholds if policy is not None else FillThresholds()
+        thresholds = policy.spec.thresholds if policy is not None else FillThresholds()
         bytes_used = 100 * mount.used // max(mount.size, 1)
         inodes_used = 100 * mount.inodes_used // max(mount.inodes, 1)
         fill = max(bytes_used, inodes_used)
-        full |= fill >= pressure.full_percent
-        if fill >= pressure.alert_percent:
-            # In fives: a status is not written for every byte.
-            told.append(
+        full |= fill >= thresholds.full_percent
+        if fill >= thresholds.alert_percent:
+            # In steps of 5 %: the status must not be written for every byte.
+            phrases.append(
                 f"{mount.mount_path}: {bytes_used // 5 * 5} % of {mount.size} bytes and "
                 f"{inodes_used // 5 * 5} % of {mount.inodes} inodes are in use"
             )
     reason = Reason.TMPFS_FULL if full else Reason.TMPFS_FILLING
-    return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(told))] if told else []
+    return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(phrases))] if phrases else []
 
 
 def _status(
     service: XnaiService,
-    wanted: tuple[TmpfsDirectory, ...],
-    have: dict[str, ObservedMount],
+    have: Mapping[str, ObservedMount],
     on_disk: list[str],
     policies: tuple[TmpfsPolicy, ...],
 ) -> list[dict[str, Any]]:
+    """The entries of `status.tmpfs`, by path."""
     before = {entry["mountPath"]: entry for entry in service.status.get("tmpfs", [])}
-    # What is on disk now will be in memory again, with its mark.
+    # A mount on disk keeps its high-water mark for the time when it is in memory again.
     entries = [before[path] for path in on_disk if path in before]
-    for directory in wanted:
-        path = directory.mount_path
-        if path not in have:
-            continue
-        mark = mount_high_water(int(before.get(path, {}).get("highWaterBytes", 0)), have[path].used)
-        entry: dict[str, Any] = {"mountPath": path, "sizeBytes": have[path].size, "highWaterBytes": mark}
+    for path, mount in have.items():
+        mark = mount_high_water(int(before.get(path, {}).get("highWaterBytes", 0)), mount.used)
+        entry: dict[str, Any] = {"mountPath": path, "sizeBytes": mount.size, "highWaterBytes": mark}
         policy = policy_of(service, path, policies)
         sizing = policy.spec.sizing if policy is not None else Sizing()
         if sizing.mode != "Off" and mark:
             entry["recommendedBytes"] = recommended(mark, sizing)
-            entry["recommendation"] = f"1.5 x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
+            entry["recommendation"] = (
+                f"{HEADROOM} x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
+            )
         entries.append(entry)
     return sorted(entries, key=lambda entry: str(entry["mountPath"]))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.api.resources import key_of
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.render.variant import AS_DECLARED, Variant
 
 
@@ -73,6 +74,11 @@ class ObservedPod:
     def run(self) -> ContainerRun:
         """The run of the service's container."""
         return ContainerRun(self.name, self.pid, self.started_at)
+
+    @property
+    def key(self) -> str:
+        """The key of the service it belongs to."""
+        return key_of(self.namespace, self.service)
 
 
 @dataclass(frozen=True)

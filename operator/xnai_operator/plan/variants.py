@@ -6,9 +6,10 @@ from typing import Final
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.render.variant import Variant
 
-SHARE: Final = 4
-LEAST: Final = 512
-"""Tokens: fewer hold no question with its sources."""
+CONTEXT_DIVISOR: Final = 4
+"""A reduced context is a quarter of the declared one, unless `minContextSize` says otherwise."""
+SMALLEST_CONTEXT: Final = 512
+"""Tokens. A smaller context cannot hold a question together with its sources."""
 
 
 def played(service: XnaiService, variant: Variant) -> XnaiService:
@@ -24,7 +25,7 @@ def limits_left_out(service: XnaiService, missing: frozenset[str]) -> frozenset[
 
 
 def without_limits(service: XnaiService, missing: frozenset[str]) -> XnaiService:
-    """The service without requests and limits of cgroup controllers (`memory`, `cpu`) that the runtime lacks."""
+    """The service without the requests and limits of the `missing` cgroup controllers (`memory`, `cpu`)."""
     own = service.spec.resources
     limits = own.limits.model_copy(update=dict.fromkeys(missing))
     requests = own.requests.model_copy(update={"memory": None}) if "memory" in missing else own.requests
@@ -33,20 +34,20 @@ def without_limits(service: XnaiService, missing: frozenset[str]) -> XnaiService
 
 
 def reduced(service: XnaiService) -> XnaiService:
-    """The service with less context, a q8_0 cache and one slot; the same object when nothing can be less.
+    """The service with a smaller context, a q8_0 cache and one slot; the same object when nothing can be smaller.
 
-    Of an 8 B model 8k to 2k tokens free 768 MiB, q8_0 saves 47 % of what remains.
+    For a model of 8 B parameters, 2k instead of 8k tokens free 768 MiB, and q8_0 saves 47 % of the rest.
     """
     inference = service.spec.inference
     if inference is None:
         return service
-    floor = inference.min_context_size or max(inference.context_size // SHARE, LEAST)
+    floor = inference.min_context_size or max(inference.context_size // CONTEXT_DIVISOR, SMALLEST_CONTEXT)
     change = {
         "context_size": min(inference.context_size, floor),
         "kv_cache_type": "q8_0" if inference.kv_cache_type in {"f16", "f32"} else inference.kv_cache_type,
         "parallel": 1,
     }
-    if all(getattr(inference, key) == value for key, value in change.items()):
+    if all(getattr(inference, field) == value for field, value in change.items()):
         return service
     smaller = inference.model_copy(update=change)
     return replace(service, spec=service.spec.model_copy(update={"inference": smaller}))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.api.xnaiservice import InitContainer
+from xnai_operator.api.xnaiservice import VULKAN_DEVICE, InitContainer
 from xnai_operator.render import inference, names, network, security
 
 Mounts = list[dict[str, Any]]
@@ -59,5 +59,5 @@ def _resources(service: XnaiService) -> dict[str, Any]:
     declared = service.spec.resources
     limits: dict[str, Any] = declared.limits.to_json()
     if service.spec.inference is not None and service.spec.inference.device == "vulkan":
-        limits["podman.io/device=/dev/dri/renderD128"] = 1
+        limits[f"podman.io/device={VULKAN_DEVICE}"] = 1
     return _given(requests=declared.requests.to_json(), limits=limits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from xnai_operator.api.contents import Contents
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.render.pod import RenderedPod
 from xnai_operator.render.variant import AS_DECLARED, Variant
 

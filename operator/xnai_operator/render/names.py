@@ -7,6 +7,8 @@ calls a container `<pod>-<container>`, so the names of containers hold no hyphen
 import hashlib
 from typing import Final
 
+from xnai_operator.api.resources import key_of
+
 CONTAINER: Final = "main"
 
 LABEL_HASH: Final = "xnai.dev/spec-hash"
@@ -25,8 +27,8 @@ MANAGER: Final = "xnai-operator"
 
 
 def pod(namespace: str, service: str) -> str:
-    """The pod of a service."""
-    return f"{namespace}.{service}"
+    """The pod of a service: its name is the service's key."""
+    return key_of(namespace, service)
 
 
 def container(namespace: str, service: str) -> str:

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from tests.unit.conftest import make_service
 from tests.unit.memory.test_model_size import GEMMA
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.quantity import MI
 from xnai_operator.api.xnaiservice import TmpfsMount
-from xnai_operator.memory.admission import MI, Allocation, Demand, Verdict, admit, demand, effective_priorities
+from xnai_operator.memory.admission import Verdict, admit
+from xnai_operator.memory.allocation import Allocation
+from xnai_operator.memory.demand import Demand, demand
+from xnai_operator.memory.importance import effective_priorities
 from xnai_operator.memory.model_size import ModelOptions, size
 
 GI = 1 << 30
@@ -39,8 +43,8 @@ def test_the_request(spec: dict[str, object], request_bytes: int) -> None:
 
 @pytest.mark.parametrize(("history", "request_mib"), [(0, 64), (10 * MI, 64), (200 * MI, 200)])
 def test_what_declares_nothing_is_admitted_with_the_most_it_used(history: int, request_mib: int) -> None:
-    assert demand(make_service(), (), history=history).request == request_mib * MI
-    assert demand(make_service(resources={"requests": {"memory": "1Mi"}}), (), history=history).request == MI
+    assert demand(make_service(), (), high_water=history).request == request_mib * MI
+    assert demand(make_service(resources={"requests": {"memory": "1Mi"}}), (), high_water=history).request == MI
 
 
 def test_a_dependency_is_as_important_as_whoever_needs_it() -> None:

@@ -11,9 +11,9 @@ from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.health.readiness import ProbeState
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.needs import needs
+from xnai_operator.plan.demands import collect_demands
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
 from xnai_operator.plan.types import Desired, Facts, Invalid, Plan
 from xnai_operator.render import names
@@ -313,7 +313,7 @@ def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, installa
             facts(service, installation=installation, pods=running(first, "redis")),
             mounts={"default.redis": observed_mounts(first, "redis")},
         )
-        (demand,) = needs(given, {service.key: merged(service, ())}, ()).demands.values()
+        (demand,) = collect_demands(given, {service.key: merged(service, ())}, ()).by_key.values()
         assert demand.allocation == demand.requested
 
 

@@ -92,7 +92,7 @@ def test_a_budget_is_shared_by_importance(installation: Installation) -> None:
     assert actions(plan) == [("start", "default.high", Reason.POD_MISSING)]
     assert ready(plan, "low") == (False, Reason.TMPFS_BUDGET_EXCEEDED)
     message = plan.services["default.low"].conditions[0].message
-    assert "take 1024 MiB, others 1024 MiB of the budget of 1Gi" in message
+    assert "need 1024 MiB, and other services use 1024 MiB of the budget of 1Gi" in message
 
 
 @pytest.mark.parametrize(("limit", "size"), [("2Gi", 1536 * MI), ("300Mi", 100 * MI)])
@@ -115,8 +115,7 @@ def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, insta
     assert bool(plan.actions) == started
     if not started:
         assert (
-            "of the budget of 12% of the machine's memory, 983 MiB"
-            in plan.services["default.redis"].conditions[0].message
+            "of the budget of 12% of the node's memory, 983 MiB" in plan.services["default.redis"].conditions[0].message
         )
 
 

@@ -58,7 +58,9 @@ def test_a_size_is_changed_unless_something_is_in_the_way(
 
 def test_what_is_in_the_way_is_told_in_bytes() -> None:
     findings = check_mounts(make_service(), (replace(WANTED, size=2 * MI),), (replace(FOUND, used=3 * MI),), ())
-    assert findings.conditions[0].message == f"/cache cannot shrink to {2 * MI} bytes: {MI} bytes are in the way"
+    assert findings.conditions[0].message == (
+        f"/cache cannot shrink to {2 * MI} bytes while {3 * MI} bytes are in use; delete files in it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_what_fills_is_told_in_fives_so_that_no_status_is_written_for_every_byte
 
 def test_no_mount_grows_where_there_is_no_memory_for_it() -> None:
     findings = check_mounts(make_service(), (replace(WANTED, size=8 * MI),), (FOUND,), (), may_grow=False)
-    told = f"/cache stays at {4 * MI} bytes: there is no memory for {8 * MI}"
+    told = f"/cache stays at {4 * MI} bytes: there is no memory for {8 * MI} bytes"
     assert (findings.resize, findings.conditions[0].reason) == ("", Reason.INSUFFICIENT_MEMORY)
     assert findings.conditions[0].message == told
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.conftest import make_service, render
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.render import names, podman
 from xnai_operator.render.digest import sections_from_text
 from xnai_operator.render.installation import Installation

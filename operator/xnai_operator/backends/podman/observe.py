@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.host import node
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.observed import Observed, ObservedPod
 from xnai_operator.render import names
 from xnai_operator.render.digest import sections_from_text

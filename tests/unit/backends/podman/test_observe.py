@@ -8,7 +8,7 @@ import pytest
 from tests.unit.conftest import make_service, render
 from xnai_operator.backends.podman.observe import Observer, usable_controllers
 from xnai_operator.backends.podman.transport import Transport
-from xnai_operator.memory.admission import Allocation
+from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
