@@ -86,7 +86,7 @@ def check_mounts(
     resize = "" if blocked or denied else ", ".join(f"{c.path} {c.before} -> {c.after}" for c in changes)
     findings = (
         (Reason.MOUNT_RESIZED, [f"is being resized: {resize}"] if resize else []),
-        (Reason.TMPFS_ON_DISK, [f"{path} is on disk: its pod started when memory was short" for path in on_disk]),
+        (Reason.TMPFS_ON_DISK, [f"{path} is on disk: the memory or a budget did not suffice at the start" for path in on_disk]),
         (Reason.TMPFS_IN_USE, blocked),
         (Reason.INSUFFICIENT_MEMORY, denied),
         (Reason.MOUNT_DIFFERS, differences(wanted, have.values(), sizes=False)),

@@ -1,4 +1,4 @@
-"""Who is admitted."""
+"""Which services are admitted, which mounts go to disk, and which running pods keep running."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,59 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.conftest import make_service
-from tests.unit.memory.test_model_size import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import MI
-from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.memory.admission import Verdict, admit
 from xnai_operator.memory.allocation import Allocation
-from xnai_operator.memory.demand import Demand, demand
-from xnai_operator.memory.importance import effective_priorities
-from xnai_operator.memory.model_size import ModelOptions, size
+from xnai_operator.memory.demand import Demand
 
-GI = 1 << 30
-TMPFS = [TmpfsMount(mount_path="/a", size="10Mi"), TmpfsMount(mount_path="/b", size="20Mi")]
 RUNS = Demand("a", 0, "1", 50, 0, scheduled=True, allocation=Allocation(50))
-INFERENCE = {"model": {"file": "m.gguf"}}
-
-
-@pytest.mark.parametrize(
-    ("spec", "request_bytes"),
-    [
-        ({"resources": {"requests": {"memory": "100Mi"}}}, 100 * MI),
-        ({"resources": {"limits": {"memory": "100Mi"}}}, 70 * MI),
-        ({"resources": {"limits": {"memory": "10Mi"}}}, 0),
-        ({}, 64 * MI),
-        ({"inference": INFERENCE}, size(GEMMA, ModelOptions()).anonymous),
-        ({"inference": INFERENCE, "resources": {"requests": {"memory": "1Gi"}}}, GI),
-    ],
-)
-def test_the_request(spec: dict[str, object], request_bytes: int) -> None:
-    found = demand(make_service(**spec), TMPFS, GEMMA)
-    assert (found.request, found.tmpfs) == (request_bytes, 30 * MI)
-
-
-@pytest.mark.parametrize(("history", "request_mib"), [(0, 64), (10 * MI, 64), (200 * MI, 200)])
-def test_what_declares_nothing_is_admitted_with_the_most_it_used(history: int, request_mib: int) -> None:
-    assert demand(make_service(), (), high_water=history).request == request_mib * MI
-    assert demand(make_service(resources={"requests": {"memory": "1Mi"}}), (), high_water=history).request == MI
-
-
-def test_a_dependency_is_as_important_as_whoever_needs_it() -> None:
-    services = [
-        make_service("a"),
-        make_service("b", dependsOn=["a"]),
-        make_service("c", priority=7, dependsOn=["b"]),
-        make_service("d", priority=3, dependsOn=["a"]),
-    ]
-    found = effective_priorities({service.key: service for service in services})
-    assert [found[f"default.{name}"] for name in "abcd"] == [7, 7, 7, 3]
-
-
-def test_priorities_of_a_cycle_come_to_an_end() -> None:
-    services = [make_service("a", dependsOn=["b"]), make_service("b", priority=5, dependsOn=["a"])]
-    assert set(effective_priorities({s.key: s for s in services}).values()) == {5}
 
 
 def test_one_model_file_counts_once() -> None:
@@ -70,7 +24,13 @@ def test_one_model_file_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("priority", "running", "holder"), [(0, False, "a"), (1, False, "b"), (0, True, "b"), (-1, True, "a")]
+    ("priority", "running", "holder"),
+    [
+        pytest.param(0, False, "a", id="the older of peers"),
+        pytest.param(1, False, "b", id="the more important"),
+        pytest.param(0, True, "b", id="the running of peers"),
+        pytest.param(-1, True, "a", id="not the running but less important"),
+    ],
 )
 def test_a_gpu_is_one_service_s(priority: int, running: bool, holder: str) -> None:
     first = Demand("a", 0, "1", 10, 0, device="gpu")
@@ -86,21 +46,59 @@ def test_a_peer_that_runs_is_not_stopped_for_an_older_one() -> None:
     assert {key: v.admitted for key, v in admit([older, running], 100).items()} == {"young": True, "old": False}
 
 
-def test_the_message_has_the_sum() -> None:
+def test_the_message_is_the_sentence_and_the_account() -> None:
     needs = [
         Demand("a", 0, "1", 90 * MI, 30 * MI),
         Demand("b", 1, "1", 10 * MI, 0),
         Demand("c", 2, "1", 15 * MI, 5 * MI),
     ]
-    assert admit(needs, 100 * MI)["a"].message.splitlines() == [
-        "needs 120 MiB (90 MiB requested + 30 MiB tmpfs): 50 MiB short; lower its request or tmpfs, or stop another service",
-        "100 MiB are for services; these come first:",
-        "- 20 MiB c",
-        "- 10 MiB b",
-    ]
+    found = admit(needs, 100 * MI)["a"]
+    assert found.sentence == (
+        "needs 120 MiB (90 MiB requested + 30 MiB tmpfs): 50 MiB short; lower its request or tmpfs, "
+        "or stop another service"
+    )
+    assert found.account.splitlines() == ["100 MiB are for services; these come first:", "- 20 MiB c", "- 10 MiB b"]
+    assert found.message == f"{found.sentence}\n{found.account}"
 
 
-def test_the_sum_of_a_change_has_its_peers() -> None:
+def test_a_message_without_an_account_is_the_sentence() -> None:
+    found = admit([Demand("a", 0, "1", MI, 0)], 100 * MI)["a"]
+    assert (found.account, found.message) == ("", found.sentence)
+
+
+FALLBACK = Demand("a", 1, "1", 50, 30, movable_to_disk=30)
+
+
+@pytest.mark.parametrize(
+    ("demand", "others", "expected"),
+    [
+        pytest.param(FALLBACK, [], (True, False), id="fits in memory"),
+        pytest.param(replace(FALLBACK, request=80), [], (True, True), id="fits on disk"),
+        pytest.param(replace(FALLBACK, request=101), [], (False, False), id="does not fit"),
+        pytest.param(FALLBACK, [replace(RUNS, key="b")], (True, True), id="before a running service is stopped"),
+        pytest.param(
+            FALLBACK,
+            [replace(RUNS, key="b", request=60, allocation=Allocation(60))],
+            (True, True),
+            id="and a running service is stopped as well",
+        ),
+        pytest.param(FALLBACK, [Demand("b", 0, "1", 50, 0)], (True, False), id="a waiting service does not count"),
+        pytest.param(
+            replace(FALLBACK, scheduled=True, allocation=FALLBACK.requested),
+            [replace(RUNS, key="b")],
+            (True, False),
+            id="an unchanged pod stays in memory",
+        ),
+    ],
+)
+def test_mounts_go_to_disk_before_others_are_stopped(
+    demand: Demand, others: list[Demand], expected: tuple[bool, bool]
+) -> None:
+    verdict = admit([demand, *others], 100)["a"]
+    assert (verdict.admitted, verdict.on_disk) == expected
+
+
+def test_the_account_of_a_change_has_its_peers() -> None:
     given = [
         replace(RUNS, request=50 * MI, allocation=Allocation(5 * MI)),
         Demand("b", 0, "2", 60 * MI, 0, scheduled=True),
@@ -109,18 +107,12 @@ def test_the_sum_of_a_change_has_its_peers() -> None:
     assert (lines[0].startswith("needs 50 MiB"), "10 MiB short" in lines[0], lines[2:]) == (True, True, ["- 60 MiB b"])
 
 
-def test_a_long_sum_names_the_largest() -> None:
-    needs = [Demand(f"s{i:02}", 1, "1", i * MI, 0) for i in range(1, 13)]
-    lines = admit([*needs, Demand("z", 0, "1", 100 * MI, 0)], 80 * MI)["z"].message.splitlines()
-    assert (len(lines), lines[2], lines[-1]) == (11, "- 12 MiB s12", "- 10 MiB 4 others")
-
-
 @pytest.mark.parametrize(
     ("order", "room", "admitted"),
     [
-        ("dependant first", 110, {"dependency", "dependant"}),
-        ("dependant first", 70, {"dependency"}),
-        ("peer between", 110, {"dependency", "dependant"}),
+        pytest.param("dependant first", 110, {"dependency", "dependant"}, id="room for both"),
+        pytest.param("dependant first", 70, {"dependency"}, id="room for the dependency"),
+        pytest.param("peer between", 110, {"dependency", "dependant"}, id="a peer between them"),
     ],
 )
 def test_a_dependency_comes_before_its_dependant(order: str, room: int, admitted: set[str]) -> None:
@@ -140,43 +132,32 @@ def test_a_cycle_of_dependencies_comes_to_an_end() -> None:
 @pytest.mark.parametrize(
     ("change", "others", "expected"),
     [
-        ({"request": 90}, [], (True, False)),
-        ({"request": 101}, [], (False, True)),
-        ({"request": 101}, [Demand("b", 1, "1", 60, 0)], (False, False)),
-        ({"mapped": 60, "model_file": "m"}, [], (False, True)),
-        ({"request": 101}, [Demand("b", 0, "1", 60, 0)], (False, True)),
-        ({"device": "gpu"}, [Demand("b", 1, "1", 1, 0, device="gpu")], (False, True)),
-        (
+        pytest.param({"request": 90}, [], (True, False), id="fits"),
+        pytest.param({"request": 101}, [], (False, True), id="more than there is"),
+        pytest.param({"request": 101}, [Demand("b", 1, "1", 60, 0)], (False, False), id="its old size does not fit"),
+        pytest.param({"mapped": 60, "model_file": "m"}, [], (False, True), id="its new weights do not fit"),
+        pytest.param({"request": 101}, [Demand("b", 0, "1", 60, 0)], (False, True), id="before a peer that waits"),
+        pytest.param(
+            {"device": "gpu"}, [Demand("b", 1, "1", 1, 0, device="gpu")], (False, True), id="the GPU is in use"
+        ),
+        pytest.param(
             {"device": "gpu", "allocation": Allocation(50, device="gpu")},
             [Demand("b", 1, "1", 1, 0, device="gpu")],
             (False, False),
+            id="its own GPU is in use",
         ),
     ],
 )
-def test_a_change_that_does_not_fit_leaves_what_runs(
+def test_a_change_that_does_not_fit_leaves_the_running_pod(
     change: dict[str, Any], others: list[Demand], expected: tuple[bool, bool]
 ) -> None:
     verdict = admit([replace(RUNS, **change), *others], 100)["a"]
     assert (verdict.admitted, verdict.keeps_running) == expected
 
 
-def test_what_goes_on_as_it_was_takes_what_it_holds() -> None:
+def test_a_pod_that_keeps_running_takes_its_allocation() -> None:
     given = [replace(RUNS, request=101), Demand("b", 0, "2", 51, 0), Demand("c", 0, "3", 50, 0)]
     assert _admitted(given, 100) == {"c"}
-
-
-@pytest.mark.parametrize(
-    "allocation",
-    [Allocation(5), Allocation(5, 7, "m.gguf", "/dev/dri/renderD128"), Allocation(5, model_file='a "b".gguf')],
-)
-def test_a_holding_is_written_and_read(allocation: Allocation) -> None:
-    assert Allocation.from_text(allocation.to_text()) == allocation
-
-
-@pytest.mark.parametrize("text", ["", "5", "[]", "[1,2]", '["x",0,"",""]'])
-def test_a_holding_that_is_something_else_is_refused(text: str) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        Allocation.from_text(text)
 
 
 WEIGHTS = {"": 0, "m.gguf": 40, "n.gguf": 30}
@@ -185,7 +166,7 @@ WEIGHTS = {"": 0, "m.gguf": 40, "n.gguf": 30}
 HELD = st.builds(
     lambda own, file: Allocation(own, WEIGHTS[file], file), st.integers(0, 150), st.sampled_from(sorted(WEIGHTS))
 )
-# One that runs holds something, which may be other than what it asks for by now.
+# A running pod has an allocation, which may differ from the present demand.
 demands = st.lists(
     st.builds(
         Demand,
@@ -207,7 +188,7 @@ room = st.integers(0, 400)
 
 
 def _used(given: Iterable[Demand], verdicts: dict[str, Verdict]) -> int:
-    """Counted another way than admission does: what runs when every verdict is followed."""
+    """The memory in use when every verdict is carried out; counted in another way than admission counts it."""
     own, files = 0, set()
     for item in given:
         verdict = verdicts[item.key]
@@ -236,7 +217,7 @@ def test_nobody_waits_for_a_less_important_one(given: list[Demand], allocatable:
     for waiting in given:
         peers = [d for d in given if d.scheduled and d.priority == waiting.priority]
         if waiting.scheduled and any(d.allocation != d.requested for d in peers):
-            continue  # nor does it take anything from a peer: below
+            continue  # it takes nothing from a peer: the next test
         if not verdicts[waiting.key].admitted:
             rest = [d for d in given if d.priority >= waiting.priority and d.key != waiting.key]
             least = replace(waiting, tmpfs=waiting.tmpfs - waiting.movable_to_disk, movable_to_disk=0)
@@ -246,7 +227,7 @@ def test_nobody_waits_for_a_less_important_one(given: list[Demand], allocatable:
 @given(demands, room)
 def test_no_peer_is_stopped_for_a_peer(given: list[Demand], allocatable: int) -> None:
     runs: list[Demand] = []
-    for peer in given:  # what is asked for may be more than what it holds, or less
+    for peer in given:  # its demand may be more than its allocation, or less
         together = [d.allocation for d in (*runs, peer) if d.allocation is not None]
         held = sum(h.private_bytes for h in together) + sum(WEIGHTS[file] for file in {h.model_file for h in together})
         if peer.allocation is not None and held <= allocatable:
@@ -272,5 +253,5 @@ def test_more_memory_stops_nobody_but_for_one_more_important(given: list[Demand]
 
 
 def _rank(verdict: Verdict) -> int:
-    """How much of what a service asks for it gets."""
+    """Orders verdicts by how much of its demand the service gets."""
     return 3 * verdict.admitted - verdict.on_disk + verdict.keeps_running
