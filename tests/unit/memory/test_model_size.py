@@ -1,4 +1,4 @@
-"""The parts of the sum, against figures known from measured processes or computed by hand."""
+"""The parts of a model's memory, compared with measured processes or computed by hand."""
 
 from dataclasses import replace
 from typing import Any
@@ -34,39 +34,40 @@ def llama(**changes: Any) -> ModelHeader:
 
 
 @pytest.mark.parametrize(
-    ("load", "mib"),
+    ("options", "mib"),
     [
-        # facts measured on the real file: KV MiB by context and type
-        (ModelOptions(context=512), 9.0),
-        (ModelOptions(context=2048), 21.0),
-        (ModelOptions(context=8192), 39.0),
-        (ModelOptions(context=2048, kv_type="q8_0"), 11.15625),
-        (ModelOptions(context=8192, full_window=True), 144.0),
-        (ModelOptions(context=2048, slots=2), 42.0),
-        (ModelOptions(context=2048, slots=4), 84.0),
+        # Measured with the real file.
+        pytest.param(ModelOptions(context=512), 9.0, id="context 512"),
+        pytest.param(ModelOptions(context=2048), 21.0, id="context 2048"),
+        pytest.param(ModelOptions(context=8192), 39.0, id="context 8192"),
+        pytest.param(ModelOptions(context=2048, kv_type="q8_0"), 11.15625, id="q8_0"),
+        pytest.param(ModelOptions(context=8192, full_window=True), 144.0, id="full window"),
+        pytest.param(ModelOptions(context=2048, slots=2), 42.0, id="2 slots"),
+        pytest.param(ModelOptions(context=2048, slots=4), 84.0, id="4 slots"),
     ],
 )
-def test_the_kv_cache_of_the_real_model(load: ModelOptions, mib: float) -> None:
-    assert kv_cache(GEMMA, load) / MI == pytest.approx(mib)
+def test_the_kv_cache_of_the_real_model(options: ModelOptions, mib: float) -> None:
+    assert kv_cache(GEMMA, options) / MI == pytest.approx(mib)
 
 
 @pytest.mark.parametrize(
     ("model", "context", "size_of_cache"),
     [
-        (llama(), 256, 4 * 2 * 64 * 2 * 2 * 256),
-        (llama(), 257, 4 * 2 * 64 * 2 * 2 * 512),
-        (llama(**{"attention.head_count_kv": [2, 0, 0, 1]}), 256, 3 * 64 * 2 * 2 * 256),
-        (llama(**{"attention.sliding_window": 128}), 4096, 4 * 2 * 64 * 2 * 2 * 4096),  # an unknown pattern counts as full
-        (llama(**{"attention.head_count_kv": 0, "ssm.state_size": 16, "ssm.inner_size": 1024, "ssm.conv_kernel": 4}),
-         256, 4 * 4 * (3 * 1024 + 16 * 1024)),
+        pytest.param(llama(), 256, 4 * 2 * 64 * 2 * 2 * 256, id="context of 256"),
+        pytest.param(llama(), 257, 4 * 2 * 64 * 2 * 2 * 512, id="rounded up to 256 cells"),
+        pytest.param(llama(**{"attention.head_count_kv": [2, 0, 0, 1]}), 256, 3 * 64 * 2 * 2 * 256, id="heads of each layer"),
+        pytest.param(llama(**{"attention.sliding_window": 128}), 4096, 4 * 2 * 64 * 2 * 2 * 4096,
+                     id="unknown window pattern counts as full"),
+        pytest.param(llama(**{"attention.head_count_kv": 0, "ssm.state_size": 16, "ssm.inner_size": 1024, "ssm.conv_kernel": 4}),
+                     256, 4 * 4 * (3 * 1024 + 16 * 1024), id="recurrent layers"),
     ],
 )  # fmt: skip
 def test_the_kv_cache_by_hand(model: ModelHeader, context: int, size_of_cache: int) -> None:
     assert kv_cache(model, ModelOptions(context=context)) == size_of_cache
 
 
-def parts(load: ModelOptions, model: ModelHeader = GEMMA) -> dict[str, int]:
-    return {part.name: part.size for part in size(model, load).parts}
+def parts(options: ModelOptions, model: ModelHeader = GEMMA) -> dict[str, int]:
+    return {part.name: part.size for part in size(model, options).parts}
 
 
 def test_every_part_has_a_name() -> None:
@@ -78,16 +79,16 @@ def test_every_part_has_a_name() -> None:
 @pytest.mark.parametrize(
     ("change", "grows"),
     [
-        ({"context": 4096}, "KV cache"),
-        ({"slots": 2}, "output buffer"),
-        ({"flash_attention": False}, "compute buffer"),
-        ({"device": "vulkan"}, "weights on the GPU"),
+        pytest.param({"context": 4096}, "KV cache", id="longer context"),
+        pytest.param({"slots": 2}, "output buffer", id="more slots"),
+        pytest.param({"flash_attention": False}, "compute buffer", id="no flash attention"),
+        pytest.param({"device": "vulkan"}, "weights on the GPU", id="vulkan"),
     ],
 )
 def test_what_costs_more(change: dict[str, Any], grows: str) -> None:
-    load = ModelOptions()
-    assert parts(replace(load, **change))[grows] > parts(load).get(grows, 0)
-    assert size(GEMMA, replace(load, **change)).total > size(GEMMA, load).total
+    options = ModelOptions()
+    assert parts(replace(options, **change))[grows] > parts(options).get(grows, 0)
+    assert size(GEMMA, replace(options, **change)).total > size(GEMMA, options).total
 
 
 def test_without_mmap_the_weights_are_anonymous() -> None:
