@@ -1,20 +1,41 @@
-"""Who may connect to whom."""
+"""Which pods may open connections to which."""
+
+import pytest
 
 from tests.unit.conftest import make_service
+from xnai_operator.api.resources import XnaiService
 from xnai_operator.plan.ingress import ingress
 
 
-def test_who_names_a_service_reaches_it_and_nobody_else() -> None:
-    services = [
-        make_service("redis"),
-        make_service("api", dependsOn=["redis"]),
-        make_service("ui", dependsOn=["api"], network={"peers": ["docs", "gone"]}),
-        make_service("docs"),
-        make_service("alone", network={"mode": "Alone"}),
-    ]
-    assert ingress({service.key: service for service in services}) == {
-        "default.redis": {"default.api"},
-        "default.api": {"default.ui"},
-        "default.docs": {"default.ui"},
-        "default.ui": frozenset(),
-    }
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        pytest.param([make_service("a")], {"default.a": set()}, id="nobody names it"),
+        pytest.param(
+            [make_service("a"), make_service("b", dependsOn=["a"]), make_service("c")],
+            {"default.a": {"default.b"}, "default.b": set(), "default.c": set()},
+            id="a dependant",
+        ),
+        pytest.param(
+            [make_service("a"), make_service("b", network={"peers": ["a"]})],
+            {"default.a": {"default.b"}, "default.b": set()},
+            id="a peer",
+        ),
+        pytest.param(
+            [make_service("a"), make_service("b", dependsOn=["a"], network={"peers": ["a"]})],
+            {"default.a": {"default.b"}, "default.b": set()},
+            id="a dependant and peer",
+        ),
+        pytest.param(
+            [make_service("a"), make_service("b", dependsOn=["a"]), make_service("c", dependsOn=["b"])],
+            {"default.a": {"default.b"}, "default.b": {"default.c"}, "default.c": set()},
+            id="not the dependants of a dependant",
+        ),
+        pytest.param([make_service("a", network={"peers": ["gone"]})], {"default.a": set()}, id="a missing peer"),
+        pytest.param([make_service("a", network={"mode": "Alone"})], {}, id="a pod alone on its network"),
+    ],
+)
+def test_only_a_service_that_names_another_reaches_it(
+    services: list[XnaiService], expected: dict[str, set[str]]
+) -> None:
+    assert ingress({service.key: service for service in services}) == expected

@@ -21,11 +21,11 @@ def test_of_two_models_the_more_important_is_loaded_first(installation: Installa
 @pytest.mark.parametrize(
     ("state", "age", "starts"),
     [
-        (ProbeState(started=False), 10, False),
-        (None, 10, False),  # not asked yet
-        (ProbeState(started=True, ready=True), 10, True),
-        (ProbeState(started=True, ready=False), 10, True),
-        (ProbeState(started=False), 300, True),  # it may hang for ever
+        pytest.param(ProbeState(started=False), 10, False, id="loading"),
+        pytest.param(None, 10, False, id="not probed yet"),
+        pytest.param(ProbeState(started=True, ready=True), 10, True, id="loaded"),
+        pytest.param(ProbeState(started=True, ready=False), 10, True, id="loaded, not ready"),
+        pytest.param(ProbeState(started=False), 300, True, id="after 300 s: it may hang for ever"),
     ],
 )
 def test_the_next_waits_until_the_first_is_loaded(
