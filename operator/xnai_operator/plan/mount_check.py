@@ -80,13 +80,14 @@ def check_mounts(
         for path, want in specified.items()
         if path in have and have[path].size != want.size
     ]
+    moved = [f"{path} is on disk: the memory or a budget did not suffice at the start" for path in on_disk]
     blocked = _cannot_shrink(changes)
     denied = [] if may_grow else _cannot_grow(changes)
     # Resize all mounts or none: if one cannot be resized, none is changed.
     resize = "" if blocked or denied else ", ".join(f"{c.path} {c.before} -> {c.after}" for c in changes)
     findings = (
         (Reason.MOUNT_RESIZED, [f"is being resized: {resize}"] if resize else []),
-        (Reason.TMPFS_ON_DISK, [f"{path} is on disk: the memory or a budget did not suffice at the start" for path in on_disk]),
+        (Reason.TMPFS_ON_DISK, moved),
         (Reason.TMPFS_IN_USE, blocked),
         (Reason.INSUFFICIENT_MEMORY, denied),
         (Reason.MOUNT_DIFFERS, differences(wanted, have.values(), sizes=False)),
