@@ -98,6 +98,17 @@ def test_mounts_go_to_disk_before_others_are_stopped(
     assert (verdict.admitted, verdict.on_disk) == expected
 
 
+def test_weights_that_two_peers_map_are_kept_free_once() -> None:
+    held = Allocation(10, 30, "m.gguf")
+    peers = [Demand(key, 0, "2", 10, 0, scheduled=True, allocation=held) for key in "bc"]
+    assert admit([replace(RUNS, request=50, allocation=Allocation(40)), *peers], 100)["a"].admitted
+
+
+def test_the_message_says_what_is_missing_with_the_mounts_on_disk() -> None:
+    found = admit([Demand("a", 0, "1", 90 * MI, 30 * MI, movable_to_disk=20 * MI)], 95 * MI)["a"]
+    assert ": 5 MiB short even with 20 MiB of its tmpfs on disk" in found.sentence
+
+
 def test_the_account_of_a_change_has_its_peers() -> None:
     given = [
         replace(RUNS, request=50 * MI, allocation=Allocation(5 * MI)),

@@ -145,6 +145,12 @@ def test_then_it_is_loaded_as_declared_when_it_is_idle(
     assert [a.reason for a in decide(given, NOW).actions] == expected
 
 
+def test_the_most_important_model_is_restored_first(installation: Installation) -> None:
+    both = (model("high", 10), model("low"))
+    given = world(*both, installation=installation, small=frozenset({"high", "low"}))
+    assert [a.name for a in decide(given, NOW).actions] == ["default.high"]
+
+
 def mount(used: int) -> ObservedMount:
     return ObservedMount(
         mount_path="/cache", filesystem="tmpfs", size=1 << 30, used=used, mode="1777", uid=1001, gid=1001,

@@ -9,6 +9,7 @@ from tests.unit.plan.test_mitigation import MODELS, model
 from xnai_operator.api.conditions import Reason
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.plan.decide import decide
+from xnai_operator.plan.model_load import ModelLoad, other_model_load
 from xnai_operator.render.installation import Installation
 
 
@@ -38,6 +39,23 @@ def test_the_next_waits_until_the_first_is_loaded(
     assert [name for _, name, _ in actions(plan)] == (["default.low"] if starts else [])
     if not starts:
         assert plan.wake_at == NOW - age + 300
+
+
+@pytest.mark.parametrize(
+    ("starting", "busy", "expected"),
+    [
+        pytest.param(set(), set(), None, id="nothing starts"),
+        pytest.param({"default.high"}, set(), ModelLoad("high"), id="it starts in this pass"),
+        pytest.param(set(), {"default.high"}, ModelLoad("high"), id="its start is under way"),
+        pytest.param({"default.low"}, {"default.low"}, None, id="the service itself"),
+    ],
+)
+def test_a_model_that_starts_delays_the_next(
+    starting: set[str], busy: set[str], expected: ModelLoad | None, installation: Installation
+) -> None:
+    low = model("low")
+    given = facts(low, model("high", 1), installation=installation, models=MODELS)
+    assert other_model_load(replace(given, busy=frozenset(busy)), low, starting, NOW) == expected
 
 
 def test_a_service_without_a_model_does_not_wait(installation: Installation) -> None:

@@ -66,6 +66,13 @@ def test_a_service_that_exceeds_one_budget_uses_up_none() -> None:
     assert take(budgets, make_service("c"), roomy) != ""
 
 
+def test_a_service_that_exceeds_a_budget_leaves_it_to_others() -> None:
+    mounts = [{"mountPath": "/a", "size": "4Mi"}, {"mountPath": "/b", "size": "4Mi"}]
+    budgets, given = Budgets(0), policy(mounts=mounts, budget="6Mi")
+    assert "need 8 MiB" in take(budgets, make_service("a"), given)
+    assert take(budgets, make_service("b"), given, on_disk=frozenset({"/b"})) == ""
+
+
 @pytest.mark.parametrize(
     ("service", "on_disk"),
     [
