@@ -13,7 +13,7 @@ import kopf
 import structlog
 
 from xnai_operator import wiring
-from xnai_operator.api.types import GROUP, VERSION
+from xnai_operator.api.kinds import WATCHED, Kind
 from xnai_operator.backends.base import Backend
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError
@@ -37,20 +37,18 @@ def registry(seen: OnObject) -> kopf.OperatorRegistry:
     """Handlers for every kind the operator reads. `on.event` writes nothing: no annotations, no finalizers."""
     handlers = kopf.OperatorRegistry()
 
-    def watch(*selector: str, kind: str) -> None:
-        @kopf.on.event(*selector, registry=handlers, id=f"see-{kind}")
+    def watch(kind: Kind) -> None:
+        @kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers, id=f"see-{kind.name}")
         async def handle(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
-            seen({**body, "kind": kind}, type == "DELETED")
+            seen({**body, "kind": kind.name}, type == "DELETED")
 
     # A registry of its own has no login handler; these two read what the engine's client reads.
     @kopf.on.login(registry=handlers)
     def log_in(**given: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_kubeconfig(**given) or kopf.login_with_service_account(**given)
 
-    watch(GROUP, VERSION, "xnaiservices", kind="XnaiService")
-    watch(GROUP, VERSION, "tmpfspolicies", kind="TmpfsPolicy")
-    watch("", "v1", "secrets", kind="Secret")
-    watch("", "v1", "configmaps", kind="ConfigMap")
+    for kind in WATCHED:
+        watch(kind)
     return handlers
 
 

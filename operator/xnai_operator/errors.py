@@ -20,10 +20,6 @@ class BackendError(XnaiError):
     """The runtime failed; tried again with back-off."""
 
 
-class BudgetError(XnaiError):
-    """The machine has not enough; waits for room."""
-
-
 class ApiError(XnaiError):
     """The API server refused a request (`status` is HTTP's) or did not answer (`status` 0)."""
 

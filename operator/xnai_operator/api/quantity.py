@@ -40,15 +40,6 @@ def to_cores(text: str) -> int:
     return int(_parse(text).to_integral_value(rounding=ROUND_CEILING))
 
 
-def format_bytes(value: int) -> str:
-    """The shortest exact binary quantity: 536870912 -> `512Mi`."""
-    for suffix in ("Ti", "Gi", "Mi", "Ki"):
-        factor = int(_FACTORS[suffix])
-        if value and value % factor == 0:
-            return f"{value // factor}{suffix}"
-    return str(value)
-
-
 def share_to_bytes(text: str, whole: int) -> int:
     """A quantity of memory, or a share of `whole` such as `25%`, in bytes. Raises ValueError when it is neither."""
     return whole * int(text[:-1]) // 100 if re.fullmatch(SHARE, text) else to_bytes(text)

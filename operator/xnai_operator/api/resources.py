@@ -5,12 +5,14 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from xnai_operator.api.conditions import Type
+from xnai_operator.api.conditions import StoredCondition, Type
+from xnai_operator.api.status import ResourceStatus, TmpfsPolicyStatus, XnaiServiceStatus
 from xnai_operator.api.tmpfspolicy import TmpfsPolicySpec
-from xnai_operator.api.types import GROUP, VERSION, Spec
+from xnai_operator.api.types import Spec
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
 
 S = TypeVar("S", bound=Spec)
+T = TypeVar("T", bound=ResourceStatus)
 
 
 def key_of(namespace: str, name: str) -> str:
@@ -19,39 +21,41 @@ def key_of(namespace: str, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Resource(Generic[S]):
+class Resource(Generic[S, T]):
     """One object. `created` orders by age (RFC 3339 text sorts as time)."""
 
     namespace: str
     name: str
     spec: S
+    status: T
     uid: str = ""
     generation: int = 0
     created: str = ""
     deleting: bool = False
     labels: dict[str, str] = field(default_factory=dict)
-    status: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """`namespace.name`, which is also the name of a service's pod."""
         return key_of(self.namespace, self.name)
 
-    def condition(self, kind: Type) -> dict[str, Any]:
-        """The stored condition of this type; empty when there is none."""
-        return next((c for c in self.status.get("conditions") or [] if c["type"] == kind.value), {})
+    def condition(self, kind: Type) -> StoredCondition | None:
+        """The stored condition of this type, or None."""
+        return self.status.condition(kind)
 
     def stored_reason(self, kind: Type) -> str:
         """The reason of the stored condition of this type; empty when there is none."""
-        return str(self.condition(kind).get("reason", ""))
+        stored = self.condition(kind)
+        return stored.reason if stored is not None else ""
 
     def stored_ready(self) -> bool:
         """Whether the stored status says that it is Ready."""
-        return self.condition(Type.READY).get("status") == "True"
+        ready = self.condition(Type.READY)
+        return ready is not None and ready.status == "True"
 
 
-XnaiService = Resource[XnaiServiceSpec]
-TmpfsPolicy = Resource[TmpfsPolicySpec]
+XnaiService = Resource[XnaiServiceSpec, XnaiServiceStatus]
+TmpfsPolicy = Resource[TmpfsPolicySpec, TmpfsPolicyStatus]
 
 
 class InvalidResourceError(ValueError):
@@ -65,7 +69,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _parse(body: dict[str, Any], spec: type[S]) -> Resource[S]:
+def _parse(body: dict[str, Any], spec: type[S], status: type[T]) -> Resource[S, T]:
     metadata = body.get("metadata", {})
     try:
         parsed = spec.model_validate(body.get("spec", {}))
@@ -76,24 +80,20 @@ def _parse(body: dict[str, Any], spec: type[S]) -> Resource[S]:
         namespace=metadata.get("namespace", "default"),
         name=metadata.get("name", ""),
         spec=parsed,
+        status=status.parse(body.get("status")),
         uid=metadata.get("uid", ""),
         generation=metadata.get("generation", 0),
         created=metadata.get("creationTimestamp", ""),
         deleting="deletionTimestamp" in metadata,
         labels=dict(metadata.get("labels") or {}),
-        status=dict(body.get("status") or {}),
     )
 
 
 def service(body: dict[str, Any]) -> XnaiService:
     """Parse an XnaiService. Raises InvalidResourceError with the paths of what is wrong."""
-    return _parse(body, XnaiServiceSpec)
+    return _parse(body, XnaiServiceSpec, XnaiServiceStatus)
 
 
 def policy(body: dict[str, Any]) -> TmpfsPolicy:
     """Parse a TmpfsPolicy. Raises InvalidResourceError with the paths of what is wrong."""
-    return _parse(body, TmpfsPolicySpec)
-
-
-API_VERSION = f"{GROUP}/{VERSION}"
-KINDS = {"XnaiService": service, "TmpfsPolicy": policy}
+    return _parse(body, TmpfsPolicySpec, TmpfsPolicyStatus)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from xnai_operator.api.quantity import Quantity
-from xnai_operator.api.types import AbsolutePath, Mode, Name, Rule, Spec
+from xnai_operator.api.types import AbsolutePath, ListMap, Mode, Name, Rule, Spec
 
 VULKAN_DEVICE: Final = "/dev/dri/renderD128"
 """The render node of the GPU that `device: vulkan` gives to a service."""
@@ -16,73 +16,74 @@ Uid = Annotated[int, Field(ge=0, le=65534)]
 
 
 class EnvVar(Spec):
-    """A literal environment variable. Secrets are files (`storage.secrets`): inspect shows the installation."""
+    """An environment variable with a literal value. Pass secrets as files (`storage.secrets`):
+    `podman inspect` shows the environment."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
-    """The variable."""
+    """The name of the variable."""
     value: Annotated[str, Field(max_length=32768)] = ""
-    """Its value, as it is: nothing is expanded."""
+    """The value of the variable. Nothing in it is expanded."""
 
 
 class InitContainer(Spec):
-    """A container that runs to its end before the service's starts, with the same user and mounts: what it writes is
-    there for the service."""
+    """A container that runs to its end before the container of the service starts. It has the same user and the same
+    mounts, so the service finds the files that it wrote."""
 
     # No hyphen: Podman calls containers `<pod>-<container>`.
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=30)]
-    """A name, once in a service."""
+    """The name of the container, unique in the service."""
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """The image; not set, the service's."""
+    """The image. Defaults to the image of the service."""
     command: Annotated[list[Argument], Field(max_length=128)] = []
-    """Replaces the image's entrypoint."""
+    """The entrypoint, instead of the one of the image."""
     args: Annotated[list[Argument], Field(max_length=128)] = []
-    """Replaces the image's command."""
-    env: Annotated[list[EnvVar], Field(max_length=128)] = []
-    """Installation variables."""
+    """The arguments of the entrypoint, instead of those of the image."""
+    env: Annotated[list[EnvVar], Field(max_length=128), ListMap("name")] = []
+    """Environment variables."""
 
 
 class Port(Spec):
-    """A port the container listens on, published on the host when `hostPort` is set."""
+    """A port that the container listens on. It is published on the machine when `hostPort` is set."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=15)]
-    """A name, once in a service."""
+    """The name of the port, unique in the service."""
     container_port: PortNumber
-    """The port the program listens on."""
+    """The port that the program listens on."""
     protocol: Literal["TCP", "UDP"] = "TCP"
-    """TCP or UDP."""
+    """The protocol."""
     host_port: PortNumber | None = None
-    """The port of the machine; not set, the port is not published."""
+    """The port of the machine. Without it the port is not published."""
     host_ip: Annotated[str, Field(alias="hostIP", max_length=45)] = "127.0.0.1"
-    """The address of the machine it is published on; only this machine reaches the default."""
+    """The address of the machine on which the port is published. Only this machine can reach the default."""
 
 
 class MemoryRequest(Spec):
-    """What the service is admitted with."""
+    """The memory that admission reserves for the service."""
 
     memory: Quantity | None = None
-    """What the processes are expected to take; the tmpfs sizes come on top."""
+    """The memory that the processes need. Admission adds the sizes of the tmpfs mounts."""
 
 
 class Limits(Spec):
-    """What the kernel enforces (not on rootless cgroup v1; the condition LimitsEnforced says so)."""
+    """The limits that the kernel enforces. Rootless cgroup v1 enforces none: see the condition LimitsEnforced."""
 
     memory: Quantity | None = None
-    """More than this ends the container (processes and tmpfs together)."""
+    """The most memory that processes and tmpfs together may use. The kernel kills the container above it."""
     cpu: Quantity | None = None
-    """CPU time, as a number of cores."""
+    """The most CPU time, as a number of cores."""
 
 
 class Resources(Spec):
-    """Memory and CPU. tmpfs sizes count inside the memory limit."""
+    """Memory and CPU. The sizes of the tmpfs mounts count towards the memory limit."""
 
     requests: MemoryRequest = MemoryRequest()
-    """What the service is admitted with."""
+    """The memory that admission reserves for the service."""
     limits: Limits = Limits()
-    """What the kernel enforces."""
+    """The limits that the kernel enforces."""
     cpu_set: (
         Annotated[str, Field(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$", max_length=256)] | None
     ) = None
-    """CPUs the service runs on and no other service may name, as in 0,2-3; not set, all."""
+    """The CPUs that the service runs on, as in 0,2-3. No other service may name them. Defaults to all CPUs."""
 
     @property
     def cpus(self) -> frozenset[int]:
@@ -94,158 +95,166 @@ class Resources(Spec):
 class Model(Spec):
     """A GGUF file in the operator's models directory."""
 
-    rules: ClassVar = (Rule("!has(self.url) || has(self.sha256)", "a model fetched from a url needs its sha256"),)
+    rules: ClassVar = (
+        Rule(
+            "!has(self.url) || has(self.sha256)",
+            "a model with a url needs its sha256: set sha256 to the digest of the file",
+        ),
+    )
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$", max_length=255)]
     """The name of the file."""
     url: Annotated[str, Field(pattern=r"^https?://", max_length=2048)] | None = None
-    """Where it is from; with sha256."""
+    """The address of the file. Needs `sha256`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """The SHA-256 of the file, in hexadecimal digits."""
+    """The SHA-256 digest of the file, in hexadecimal digits."""
 
 
 class Inference(Spec):
-    """A llama.cpp workload. Reaches the container as XNAI_MODEL, XNAI_CTX, XNAI_SLOTS, XNAI_THREADS,
-    XNAI_KV_TYPE, XNAI_DEVICE and a read-only mount of the model file."""
+    """A llama.cpp workload. The container gets these fields as XNAI_MODEL, XNAI_CTX, XNAI_SLOTS, XNAI_THREADS,
+    XNAI_KV_TYPE and XNAI_DEVICE, and the model file as a read-only mount."""
 
     rules: ClassVar = (
         Rule(
             "self.runtime != 'llama-cpp-python' || self.parallel == 1",
-            "llama-cpp-python serves one slot: parallel must be 1",
+            "llama-cpp-python has one slot: parallel must be 1; use llama-server for more",
         ),
         Rule(
             "!has(self.minContextSize) || self.minContextSize <= self.contextSize",
-            "minContextSize must not be more than contextSize",
+            "minContextSize must not be greater than contextSize",
         ),
     )
     model: Model
-    """The model."""
+    """The model file."""
     runtime: Literal["llama-cpp-python", "llama-server"] = "llama-cpp-python"
-    """What runs it."""
+    """The inference runtime in the image."""
     context_size: Annotated[int, Field(ge=128, le=1048576)] = 2048
-    """Tokens of context for each slot."""
+    """The context of each slot, in tokens."""
     min_context_size: Annotated[int, Field(ge=128, le=1048576)] | None = None
-    """What the context may shrink to while the memory of the machine is short; not set, a quarter of contextSize, at
-    least 512. As large as contextSize: it never shrinks."""
+    """The smallest context while the machine is short of memory, in tokens. Defaults to a quarter of contextSize, at
+    least 512. Set it to contextSize to keep the context."""
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    """Slots: requests answered at the same time."""
+    """The number of slots. Each slot answers one request at a time."""
     kv_cache_type: Literal["f32", "f16", "q8_0", "q4_0"] = "f16"
-    """The type of the keys and values kept; q8_0 halves their memory."""
+    """The type of the keys and values in the cache. q8_0 halves the memory that f16 takes."""
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
-    """Threads; not set, the CPU limit rounded up, at most the machine's cores."""
+    """The number of threads. Defaults to the CPU limit, rounded up, and at most to the cores of the machine."""
     device: Literal["cpu", "vulkan"] = "cpu"
-    """cpu, or vulkan for an integrated GPU: the service gets the GPU's render node for itself."""
+    """The device that computes. vulkan is an integrated GPU: the service gets the render node of the GPU for itself."""
 
 
 class TmpfsMount(Spec):
-    """One tmpfs: its size is a hard limit (ENOSPC), its content lives in memory and is lost with the pod."""
+    """A tmpfs mount. Its size is a hard limit (ENOSPC). Its content is in memory and is lost with the pod."""
 
     mount_path: AbsolutePath
-    """Where it is mounted."""
+    """The path in the container."""
     size: Quantity
-    """Its hard limit."""
+    """The hard limit of the mount."""
     mode: Mode = "1777"
-    """The mode of its root directory: 1777 for all users, 0700 for one."""
+    """The mode of the directory at the mount path: 1777 for all users, 0700 for the owner."""
     owner: Uid | None = None
-    """The user it belongs to; not set, the service's."""
+    """The user that owns the directory. Defaults to the user of the service."""
     group: Uid | None = None
-    """The group it belongs to; not set, the service's."""
+    """The group that owns the directory. Defaults to the group of the service."""
     exec: bool = False
-    """Whether programs on it may be run."""
+    """Whether programs on the mount may be run."""
 
 
 class Volume(Spec):
-    """A persistent volume. With `service` set it is another service's volume of that name."""
+    """A persistent volume. With `service`, it is the volume of that name which the other service declares."""
 
     name: Name
-    """Its name in the service that declares it."""
+    """The name of the volume in the service that declares it."""
     mount_path: AbsolutePath
-    """Where it is mounted."""
+    """The path in the container."""
     service: Name | None = None
-    """The service that declares it; not set, this one."""
+    """The service that declares the volume. Defaults to this service."""
     read_only: bool = False
-    """Whether this service may only read."""
+    """Whether this service may only read the volume."""
 
 
 class FileSource(Spec):
-    """A ConfigMap or Secret mounted read-only as files, one a key."""
+    """A ConfigMap or Secret, mounted read-only. Each key is a file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
     """The name of the ConfigMap or Secret."""
     mount_path: AbsolutePath
-    """The directory the files are in."""
+    """The directory of the files in the container."""
     keys: Annotated[
         list[Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]], Field(max_length=64)
     ] = []
-    """These keys only; empty means all."""
+    """The keys to mount. Defaults to all keys."""
 
 
 class HostPath(Spec):
-    """A directory or file of the host. The container's user must be able to read it: nothing is chowned."""
+    """A directory or file of the machine. The user of the container must be able to read it: the operator does
+    not change its owner."""
 
     path: AbsolutePath
     """The path on the machine."""
     mount_path: AbsolutePath
-    """Where it is mounted."""
+    """The path in the container."""
     read_only: bool = True
-    """Whether the service may only read."""
+    """Whether the service may only read it."""
 
 
 class Storage(Spec):
-    """Everything that is mounted. A path may be mounted once."""
+    """The mounts of the container. Each path may be used once."""
 
-    tmpfs: Annotated[list[TmpfsMount], Field(max_length=32)] = []
-    """Mounts in memory; they hold over those of policies."""
-    volumes: Annotated[list[Volume], Field(max_length=32)] = []
-    """Mounts on disk that stay when the service goes."""
-    config: Annotated[list[FileSource], Field(max_length=32)] = []
-    """ConfigMaps as read-only files."""
-    secrets: Annotated[list[FileSource], Field(max_length=32)] = []
-    """Secrets as read-only files that are never on a disk."""
-    host_paths: Annotated[list[HostPath], Field(max_length=16)] = []
+    tmpfs: Annotated[list[TmpfsMount], Field(max_length=32), ListMap("mountPath")] = []
+    """Mounts in memory. A mount here replaces the mount of a policy at the same path."""
+    volumes: Annotated[list[Volume], Field(max_length=32), ListMap("mountPath")] = []
+    """Persistent volumes on disk. They stay when the service is deleted."""
+    config: Annotated[list[FileSource], Field(max_length=32), ListMap("mountPath")] = []
+    """ConfigMaps, mounted as read-only files."""
+    secrets: Annotated[list[FileSource], Field(max_length=32), ListMap("mountPath")] = []
+    """Secrets, mounted as read-only files in memory. They are never written to a disk."""
+    host_paths: Annotated[list[HostPath], Field(max_length=16), ListMap("mountPath")] = []
     """Directories and files of the machine."""
 
 
 class Security(Spec):
-    """Restricted by default: non-root, read-only root, every capability dropped, no privilege escalation."""
+    """The user and the rights of the container. The defaults are restricted: not root, a read-only root file system, no
+    capabilities, no privilege escalation."""
 
     run_as_user: Annotated[int, Field(ge=1, le=65534)] = 1001
-    """The user in the container; never 0."""
+    """The user id in the container. 0 is not allowed."""
     run_as_group: Annotated[int, Field(ge=1, le=65534)] = 1001
-    """The group in the container; never 0."""
+    """The group id in the container. 0 is not allowed."""
     read_only_root_filesystem: bool = True
-    """Whether only mounts can be written to."""
+    """Whether the container can write to its mounts only."""
     add_capabilities: Annotated[list[Literal["NET_BIND_SERVICE"]], Field(max_length=1)] = []
-    """Capabilities kept although all are dropped."""
+    """The capabilities that the container keeps. All others are dropped."""
     user_namespace: Literal["Shared", "KeepId", "Auto"] = "Shared"
-    """KeepId: the service's user is you on the machine, so that your files in hostPaths can be read and written.
-    Auto: ids of its own on the machine, which no other service has."""
+    """How users of the container map to ids of the machine. Shared: as for all other Shared services. KeepId: the user
+    of the service is the user who runs Podman, so the service can read and write their files in hostPaths. Auto: a
+    range of ids that no other service has."""
 
 
 class HttpGet(Spec):
-    """Succeeds on a status of 200 to 399."""
+    """An HTTP GET request. It succeeds with a status from 200 to 399."""
 
     path: Annotated[str, Field(pattern=r"^/", max_length=1024)] = "/"
-    """The path asked for."""
+    """The path of the request."""
     port: PortNumber
     """The port in the container."""
 
 
 class TcpSocket(Spec):
-    """Succeeds when the port accepts a connection."""
+    """A TCP connection. It succeeds when the port accepts it."""
 
     port: PortNumber
     """The port in the container."""
 
 
 class ExecAction(Spec):
-    """Succeeds when the command ends with 0."""
+    """A command in the container. It succeeds with exit status 0."""
 
     command: Annotated[list[Argument], Field(min_length=1, max_length=64)]
-    """The command and its arguments; no shell."""
+    """The command and its arguments. No shell runs it."""
 
 
 class Probe(Spec):
-    """A check the operator runs in the pod's network namespace, published port or not."""
+    """A check that the operator makes inside the network of the pod. The port need not be published."""
 
     rules: ClassVar = (
         Rule(
@@ -256,80 +265,83 @@ class Probe(Spec):
     http_get: HttpGet | None = None
     """An HTTP request."""
     tcp_socket: TcpSocket | None = None
-    """A connection."""
+    """A TCP connection."""
     exec: ExecAction | None = None
     """A command in the container."""
     period_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
-    """Seconds between two."""
+    """The seconds between two probes."""
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 2
-    """Seconds until no answer is a failure."""
+    """The seconds after which a probe without an answer has failed."""
     failure_threshold: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Failures in a row that make the service not Ready."""
+    """The number of failures in a row after which the service is not Ready."""
 
 
 class Health(Spec):
-    """`startup` is asked until it succeeds once, `readiness` ever after; without a startup probe readiness serves."""
+    """The probes of the service. Without a startup probe the readiness probe is used from the start."""
 
     startup: Probe | None = None
-    """Asked until it succeeds once."""
+    """The probe that must succeed once before the readiness probe begins."""
     readiness: Probe | None = None
-    """Asked ever after; the service is Ready while it succeeds."""
+    """The probe that decides whether the service is Ready."""
 
 
 class Network(Spec):
-    """`Namespace`: a bridge shared with the other services of the namespace, which find it by name.
-    `Alone`: a network of its own (pasta), no peers."""
+    """The network of the pod and the services that it connects to."""
 
     mode: Literal["Namespace", "Alone"] = "Namespace"
-    """Which network the pod is on."""
+    """Namespace: the pod shares a bridge with the services of its namespace, which find it by its name. Alone: the pod
+    has a network of its own (pasta) and reaches no service."""
     peers: Annotated[list[Name], Field(max_length=32)] = []
-    """Services of the namespace this one connects to, besides those in dependsOn; a service is reached only by those
-    that name it."""
+    """Services of the namespace that this service connects to, besides those in dependsOn. A service accepts
+    connections only from the services that name it."""
 
 
 class XnaiServiceSpec(Spec):
-    """The specification."""
+    """What the service runs, what it needs, and how it is reached."""
 
     rules: ClassVar = (
         Rule(
             "!has(self.dependsOn) || size(self.dependsOn) == 0 || !has(self.network) || self.network.mode != 'Alone'",
-            "a service alone on its network reaches no peer: remove dependsOn or set network.mode to Namespace",
+            "a service alone on its network reaches no other service: "
+            "remove dependsOn, or set network.mode to Namespace",
         ),
         Rule(
             "!has(self.network) || self.network.mode != 'Alone' || !has(self.network.peers) || "
             "size(self.network.peers) == 0",
-            "a service alone on its network reaches no peer: remove network.peers or set network.mode to Namespace",
+            "a service alone on its network reaches no other service: "
+            "remove network.peers, or set network.mode to Namespace",
         ),
     )
     image: Annotated[str, Field(min_length=1, max_length=512)]
-    """The image; it must be on the machine."""
+    """The image. It must be on this machine."""
     command: Annotated[list[Argument], Field(max_length=128)] = []
-    """Replaces the image's entrypoint."""
+    """The entrypoint, instead of the one of the image."""
     args: Annotated[list[Argument], Field(max_length=128)] = []
-    """Replaces the image's command."""
-    env: Annotated[list[EnvVar], Field(max_length=128)] = []
-    """Installation variables."""
+    """The arguments of the entrypoint, instead of those of the image."""
+    env: Annotated[list[EnvVar], Field(max_length=128), ListMap("name")] = []
+    """Environment variables."""
     init_containers: Annotated[list[InitContainer], Field(max_length=8)] = []
-    """Run to their end, one after another, at every start before the service's container; ten minutes in all."""
-    ports: Annotated[list[Port], Field(max_length=32)] = []
-    """Ports the container listens on."""
+    """Containers that run to their end, one after another, before the container of the service starts. Together they
+    may take ten minutes."""
+    ports: Annotated[list[Port], Field(max_length=32), ListMap("name")] = []
+    """The ports that the container listens on."""
     priority: Annotated[int, Field(ge=-1000000, le=1000000)] = 0
-    """Who comes first when memory is short: the higher."""
+    """The importance of the service. When memory is short, a service of higher priority comes first."""
     resources: Resources = Resources()
     """Memory and CPU."""
     inference: Inference | None = None
-    """What a llama.cpp workload loads and how."""
+    """The model of a llama.cpp workload, and how it is loaded."""
     storage: Storage = Storage()
-    """Everything that is mounted."""
+    """The mounts of the container."""
     security: Security = Security()
-    """Users and rights in the container."""
+    """The user and the rights of the container."""
     health: Health = Health()
-    """How it is known to work."""
+    """The startup and readiness probes."""
     depends_on: Annotated[list[Name], Field(max_length=32)] = []
-    """Services of the namespace that must be Ready before this one starts."""
+    """Services of the namespace that must be Ready before this service starts."""
     network: Network = Network()
-    """How it is connected."""
+    """The network of the pod, and the services that it connects to."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
-    """Seconds from SIGTERM to SIGKILL."""
+    """The seconds from SIGTERM to SIGKILL when the pod is stopped."""
     suspend: bool = False
-    """Nothing is started, changed or stopped while this is true."""
+    """While true, the operator neither starts, changes nor stops the pod."""

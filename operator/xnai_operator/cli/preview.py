@@ -1,11 +1,12 @@
 """`xnai render` and `xnai plan`: what would be, without doing it. They run the operator's own gather and decide."""
 
-from typing import Any, Final
+from typing import Any
 
 from xnai_operator import wiring
 from xnai_operator.api import resources
-from xnai_operator.api.conditions import STARTS, Reason, Type
+from xnai_operator.api.conditions import Type
 from xnai_operator.api.contents import ContentKey
+from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
 from xnai_operator.config import Config
 from xnai_operator.kube import manifests
 from xnai_operator.kube.cache import ObjectCache
@@ -28,15 +29,16 @@ def rendered(config: Config, bodies: list[dict[str, Any]]) -> list[dict[str, Any
     for body in bodies:
         where = f"{body['kind']} {body['metadata']['name']}"
         try:
-            if body["kind"] == "XnaiService":
+            if body["kind"] == XNAI_SERVICE.name:
                 services.append(resources.service(body))
-            elif body["kind"] == "TmpfsPolicy":
+            elif body["kind"] == TMPFS_POLICY.name:
                 policies.append(resources.policy(body))
         except resources.InvalidResourceError as error:
             raise manifests.ManifestError(f"{where}: {error}") from error
     for service in services:
         known = contents.setdefault(service.namespace, {})
-        for kind, sources in (("ConfigMap", service.spec.storage.config), ("Secret", service.spec.storage.secrets)):
+        storage = service.spec.storage
+        for kind, sources in ((CONFIG_MAP.name, storage.config), (SECRET.name, storage.secrets)):
             for source in sources:
                 known.setdefault((kind, source.name), {}).update(dict.fromkeys(source.keys, b""))
     render = wiring.renderer(config)
@@ -63,7 +65,7 @@ async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]],
             metadata = {**current["metadata"], "labels": metadata.get("labels", {})}
         merged_body = {**(current or {}), **body, "metadata": {**metadata, "resourceVersion": str(1 << 62)}}
         store.observe(merged_body)
-        if body["kind"] == "XnaiService":
+        if body["kind"] == XNAI_SERVICE.name:
             named.add(f"{namespace}.{metadata['name']}")
     backend = wiring.backend(config)
     gatherer = Gatherer(store, backend, wiring.node_resources(config), ModelFolder(config.models), MountWatch(backend))
@@ -73,9 +75,6 @@ async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]],
     finally:
         await backend.close()
     return decide(facts, now), named
-
-
-_RUNS: Final = {Reason.STARTING, Reason.PROBE_FAILED}
 
 
 def changes(plan: Plan, named: set[str]) -> list[dict[str, Any]]:
@@ -89,9 +88,9 @@ def changes(plan: Plan, named: set[str]) -> list[dict[str, Any]]:
     for key in sorted(named - acted):
         report = plan.services.get(key)
         ready = report.conditions[0] if report is not None else None
-        if report is None or ready is None or ready.status or ready.reason in _RUNS:
+        if report is None or ready is None or ready.status or ready.reason.pod_runs:
             continue
-        later = ready.reason in STARTS
+        later = ready.reason.starts_pod
         message = f"{ready.message}, once the memory is given back" if later else ready.message
         # Why it is not admitted has the sum.
         message = next((c.message for c in report.conditions if c.type is Type.ADMITTED and not c.status), message)

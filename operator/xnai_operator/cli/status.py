@@ -5,7 +5,9 @@ from typing import Any
 
 from xnai_operator import wiring
 from xnai_operator.api import resources
+from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import InvalidResourceError
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.backends.base import Backend, ObservedPod
 from xnai_operator.cli.output import mebibytes
 from xnai_operator.cli.up import readiness
@@ -20,7 +22,7 @@ COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmp
 
 async def rows(config: Config, api: KubeClient) -> list[dict[str, Any]]:
     """One row a service. Sizes in bytes under `…Bytes`, and as text for the table."""
-    listed = await api.get("/apis/xnai.dev/v1alpha1/xnaiservices")
+    listed = await api.get(XNAI_SERVICE.path())
     backend = wiring.backend(config)
     pods: dict[str, ObservedPod] = {}
     failure = ""
@@ -46,7 +48,7 @@ async def _row(backend: Backend, pods: Mapping[str, ObservedPod], failure: str, 
             used, tmpfs_used, tmpfs_size = usage.memory, usage.tmpfs_used, usage.tmpfs_size
         except BackendError as error:  # it ended a moment ago
             text = error.message
-    asked = (body.get("status") or {}).get("memoryRequestBytes")
+    asked = XnaiServiceStatus.parse(body.get("status")).memory_request_bytes
     return {
         "namespace": metadata["namespace"],
         "service": metadata["name"],

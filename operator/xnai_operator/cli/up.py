@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from xnai_operator.api.conditions import Type
+from xnai_operator.api.kinds import CUSTOM, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, XNAI_SERVICE
+from xnai_operator.api.status import ResourceStatus
 from xnai_operator.cli import background, serve
 from xnai_operator.cli.output import err
 from xnai_operator.config import Config
@@ -78,7 +80,7 @@ async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show:
     try:
         await _apply(api, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
         await _established(api, deadline)
-        namespaces = [body for body in bodies if body["kind"] == "Namespace"]
+        namespaces = [body for body in bodies if body["kind"] == NAMESPACE.name]
         await _apply(api, namespaces, "namespaces", show)
         for secret in await manifests.generate_secrets(api, bodies):
             show.say(f"secret {secret}", "generated", done=True)
@@ -98,7 +100,7 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeClient:
             with contextlib.suppress(ApiError):
                 api = await KubeClient.connect(file)
                 try:
-                    await api.get("/api/v1/namespaces/default")
+                    await api.get(NAMESPACE.path(name="default"))
                 except BaseException:
                     await api.close()
                     raise
@@ -151,15 +153,15 @@ async def _apply(api: KubeClient, bodies: list[dict[str, Any]], what: str, show:
 
 
 async def _established(api: KubeClient, deadline: float) -> None:
-    for name in ("xnaiservices", "tmpfspolicies"):
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}.xnai.dev"
+    for kind in CUSTOM:
+        path = CUSTOM_RESOURCE_DEFINITION.path(name=kind.definition_name)
         while True:
             found = await api.get(path)
             conditions = {c["type"]: c["status"] for c in (found or {}).get("status", {}).get("conditions") or []}
             if conditions.get("Established") == "True":
                 break
             if time.monotonic() > deadline:
-                raise UpError(f"the API server does not serve {name}.xnai.dev")
+                raise UpError(f"the API server does not serve {kind.definition_name}")
             await asyncio.sleep(0.1)
 
 
@@ -169,10 +171,10 @@ async def _ready(
     wanted = [
         (body["metadata"].get("namespace", "default"), body["metadata"]["name"])
         for body in bodies
-        if body["kind"] == "XnaiService"
+        if body["kind"] == XNAI_SERVICE.name
     ]
     while True:
-        states = [await api.get(f"/apis/xnai.dev/v1alpha1/namespaces/{ns}/xnaiservices/{name}") for ns, name in wanted]
+        states = [await api.get(XNAI_SERVICE.path(ns, name)) for ns, name in wanted]
         present = [state for state in states if state is not None]
         for state in present:
             ready, text = readiness(state)
@@ -187,10 +189,9 @@ async def _ready(
 
 def readiness(body: dict[str, Any]) -> tuple[bool, str]:
     """Whether the object's Ready condition holds for what is written in it now, and what to say."""
-    status = body.get("status") or {}
-    for condition in status.get("conditions") or []:
-        if condition["type"] == Type.READY.value:
-            current = status.get("observedGeneration") == body["metadata"].get("generation")
-            ready = condition["status"] == "True" and current
-            return ready, READY if ready else f"{condition['reason']}: {condition['message']}"
-    return False, "waits for the operator"
+    status = ResourceStatus.parse(body.get("status"))
+    condition = status.condition(Type.READY)
+    if condition is None:
+        return False, "waits for the operator"
+    ready = condition.status == "True" and status.observed_generation == body["metadata"].get("generation")
+    return ready, READY if ready else f"{condition.reason}: {condition.message}"

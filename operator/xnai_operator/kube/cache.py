@@ -3,6 +3,7 @@
 from typing import Any
 
 from xnai_operator.api import resources
+from xnai_operator.api.kinds import XNAI_SERVICE
 
 Key = tuple[str, str, str]
 
@@ -47,7 +48,7 @@ class ObjectCache:
 
     def service(self, namespace: str, name: str) -> resources.XnaiService | None:
         """One service, parsed; None when it is gone or invalid."""
-        body = self.get("XnaiService", namespace, name)
+        body = self.get(XNAI_SERVICE.name, namespace, name)
         try:
             return resources.service(body) if body is not None else None
         except resources.InvalidResourceError:

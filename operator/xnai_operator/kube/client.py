@@ -8,21 +8,8 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import client, config
 
-from xnai_operator.api.types import GROUP, VERSION
+from xnai_operator.api.kinds import ALL, BY_NAME, WATCHED
 from xnai_operator.errors import ApiError
-
-_CUSTOM = f"/apis/{GROUP}/{VERSION}"
-_PLURALS = {"XnaiService": "xnaiservices", "TmpfsPolicy": "tmpfspolicies"}
-_READ = {kind: f"{_CUSTOM}/{plural}" for kind, plural in _PLURALS.items()} | {
-    "Secret": "/api/v1/secrets",
-    "ConfigMap": "/api/v1/configmaps",
-}
-_COLLECTIONS = {kind: f"{_CUSTOM}/namespaces/{{namespace}}/{plural}" for kind, plural in _PLURALS.items()} | {
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-    "Namespace": "/api/v1/namespaces",
-    "Secret": "/api/v1/namespaces/{namespace}/secrets",
-    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
-}
 
 
 class KubeClient:
@@ -64,15 +51,13 @@ class KubeClient:
     async def apply(self, body: dict[str, Any]) -> None:
         """Server-side apply of one object; what others own is taken over. Raises ApiError when it is refused,
         ValueError for a kind this client does not know."""
-        collection = _COLLECTIONS.get(body.get("kind", ""))
-        if collection is None:
-            raise ValueError(
-                f"kind {body.get('kind')!r} is none of {', '.join(sorted(_COLLECTIONS))}; use kubectl apply"
-            )
+        kind = BY_NAME.get(body.get("kind", ""))
+        if kind is None:
+            known = ", ".join(kind.name for kind in ALL)
+            raise ValueError(f"kind {body.get('kind')!r} is none of {known}; use kubectl apply")
         metadata = body["metadata"]
-        if "{namespace}" in collection:
-            collection = collection.format(namespace=metadata.setdefault("namespace", "default"))
-        path = f"{collection}/{metadata['name']}?fieldManager=xnai&force=true&fieldValidation=Strict"
+        namespace = metadata.setdefault("namespace", "default") if kind.namespaced else ""
+        path = kind.path(namespace, metadata["name"]) + "?fieldManager=xnai&force=true&fieldValidation=Strict"
         await self.request("PATCH", path, body, "application/apply-patch+yaml")
 
     async def get(self, path: str) -> Any:
@@ -87,14 +72,14 @@ class KubeClient:
     async def list_all(self) -> list[dict[str, Any]]:
         """Every object the engine reads, in all namespaces. Raises ApiError."""
         found: list[dict[str, Any]] = []
-        for kind, path in _READ.items():
-            answer = await self.request("GET", path)
-            found += [{**item, "kind": kind} for item in answer["items"]]
+        for kind in WATCHED:
+            answer = await self.request("GET", kind.path())
+            found += [{**item, "kind": kind.name} for item in answer["items"]]
         return found
 
     async def patch_status(self, kind: str, namespace: str, name: str, status: dict[str, Any]) -> dict[str, Any] | None:
         """See Api."""
-        path = f"{_CUSTOM}/namespaces/{namespace}/{_PLURALS[kind]}/{name}/status"
+        path = f"{BY_NAME[kind].path(namespace, name)}/status"
         try:
             patched: dict[str, Any] = await self.request(
                 "PATCH", path, {"status": status}, "application/merge-patch+json"

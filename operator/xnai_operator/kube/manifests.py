@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import yaml
 
-from xnai_operator.api import resources
+from xnai_operator.api import kinds, resources
 from xnai_operator.kube.client import KubeClient
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
-ORDER: Final = ("CustomResourceDefinition", "Namespace", "Secret", "ConfigMap", "TmpfsPolicy", "XnaiService")
+ORDER: Final = tuple(kind.name for kind in kinds.ALL)
 GENERATED_BYTES: Final = 24
 """Of randomness in a generated value: 32 characters of the URL-safe alphabet, 192 bits."""
 
@@ -63,7 +63,7 @@ def secrets_wanted(bodies: Iterable[dict[str, Any]]) -> dict[tuple[str, str], se
     """(namespace, Secret) -> keys that services name one by one."""
     wanted: dict[tuple[str, str], set[str]] = {}
     for body in bodies:
-        if body["kind"] != "XnaiService":
+        if body["kind"] != kinds.XNAI_SERVICE.name:
             continue
         try:
             service = resources.service(body)
@@ -78,13 +78,15 @@ async def generate_secrets(api: KubeClient, bodies: list[dict[str, Any]]) -> lis
     """Make the Secrets, and the keys of Secrets, that the services name and nobody made. What exists is never
     changed. Returns `namespace/name` of those made or extended."""
     given = {
-        (b["metadata"].get("namespace", "default"), b["metadata"]["name"]) for b in bodies if b["kind"] == "Secret"
+        (b["metadata"].get("namespace", "default"), b["metadata"]["name"])
+        for b in bodies
+        if b["kind"] == kinds.SECRET.name
     }
     made = []
     for (namespace, name), keys in sorted(secrets_wanted(bodies).items()):
         if (namespace, name) in given:
             continue
-        collection = f"/api/v1/namespaces/{namespace}/secrets"
+        collection = kinds.SECRET.path(namespace)
         found = await api.get(f"{collection}/{name}")
         missing = sorted(keys - set((found or {}).get("data") or {}))
         if not missing:

@@ -149,18 +149,18 @@ class Case:
         dependants."""
         if not self.running or outcome.report is None:
             return outcome
-        conditions = (*outcome.report.conditions, *self.stored(*POD_CONDITIONS))
+        conditions = (*outcome.report.conditions, *self.stored(*(kind for kind in Type if kind.belongs_to_pod)))
         return replace(outcome, ready=self.probes.ready, report=replace(outcome.report, conditions=conditions))
 
     def stored(self, *types: Type) -> list[Condition]:
         """The conditions of these types as the status has them. A reason of another version is left out."""
         reasons = {reason.value: reason for reason in Reason}
-        known = [(kind, c) for kind in types if (c := self.service.condition(kind)).get("reason") in reasons]
-        return [Condition(kind, c["status"] == "True", reasons[c["reason"]], c["message"]) for kind, c in known]
-
-
-POD_CONDITIONS = (Type.HEALTHY, Type.TMPFS_ENFORCED, Type.TMPFS_FULL, Type.LIMITS_ENFORCED, Type.MEMORY_PRESSURE)
-"""Conditions that describe the running pod, not the resource."""
+        found = [(kind, c) for kind in types if (c := self.service.condition(kind)) is not None]
+        return [
+            Condition(kind, c.status == "True", reasons[c.reason], c.message)
+            for kind, c in found
+            if c.reason in reasons
+        ]
 
 
 def refused(reason: Reason, message: str) -> Outcome:

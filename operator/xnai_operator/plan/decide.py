@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.images import image_id
+from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import TmpfsPolicy
 from xnai_operator.memory.importance import decision_order
 from xnai_operator.plan.case import Candidate, Case, Outcome, assess, refused
@@ -114,12 +115,8 @@ def _reports(facts: Facts, outcomes: Mapping[str, Outcome]) -> tuple[dict[str, R
     for invalid in facts.desired.invalid:
         report = refused(Reason.SPEC_INVALID, invalid.message).report
         assert report is not None
-        (services if invalid.kind == "XnaiService" else policies)[invalid.key] = report
+        (services if invalid.kind == XNAI_SERVICE.name else policies)[invalid.key] = report
     return services, policies
-
-
-ANNOUNCED: Final = frozenset({Type.TMPFS_FULL, Type.LIMIT_TIGHT})
-"""Conditions that post an event when their reason changes: the operator does nothing about them."""
 
 
 def _announced(facts: Facts, key: str, report: Report) -> Report:
@@ -127,7 +124,7 @@ def _announced(facts: Facts, key: str, report: Report) -> Report:
     service = facts.desired.services.get(key)
     if service is None:
         return report
-    new = (c for c in report.conditions if c.type in ANNOUNCED and c.reason.value != service.stored_reason(c.type))
+    new = (c for c in report.conditions if c.type.posts_event and c.reason.value != service.stored_reason(c.type))
     return replace(report, announced=tuple(new))
 
 

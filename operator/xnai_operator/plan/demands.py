@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
@@ -39,7 +40,7 @@ class Demands:
 def memory_high_water(service: XnaiService, used: int) -> int:
     """The highest memory use of the service's processes: the stored value, or `used` when that is more than 5 % above
     it, so that a slow growth does not write the status on every pass."""
-    stored = int(service.status.get("memoryHighWaterBytes", 0))
+    stored = service.status.memory_high_water_bytes or 0
     return used if used * 20 > stored * 21 else stored
 
 
@@ -124,14 +125,14 @@ def _allocation(facts: Facts, pod: ObservedPod, wanted: Demand) -> Allocation | 
 def _unmanaged(facts: Facts, demands: Mapping[str, Demand]) -> dict[str, Demand]:
     """Running pods without an entry in `demands` whose resource has become invalid: they keep running, so their memory
     is taken."""
-    invalid = {refused.key for refused in facts.desired.invalid if refused.kind == "XnaiService"}
+    invalid = {refused.key for refused in facts.desired.invalid if refused.kind == XNAI_SERVICE.name}
     found: dict[str, Demand] = {}
     for pod in facts.observed.pods.values():
         service = facts.desired.services.get(pod.key)
         if not pod.running or pod.key in demands or (service is None and pod.key not in invalid):
             continue
-        stored = service.status.get("memoryRequestBytes") if service is not None else None
-        request = int(stored or pod.memory_limit or DEFAULT_REQUEST)
+        stored = service.status.memory_request_bytes if service is not None else None
+        request = stored or pod.memory_limit or DEFAULT_REQUEST
         guess = Demand(pod.key, UNTOUCHABLE_PRIORITY, "", request, 0, scheduled=True)
         held = _allocation(facts, pod, guess)
         if held is not None:

@@ -40,7 +40,7 @@ def evicted(case: Case) -> Outcome | None:
     grace = 0 if ladder.step is Step.KILL else case.service.spec.termination_grace_period_seconds
     message = f"stopped for more important services: the machine is short of memory (step {ladder.step.word})"
     stop = Stop(name=case.key, reason=Reason.EVICTED, message=message, grace_seconds=grace, mitigates=True)
-    admitted = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD_MESSAGE)
+    admitted = Condition(Type.ADMITTED, False, Reason.NODE_MEMORY_LOW, HELD_MESSAGE)
     return replace(case.waiting(stop.reason, message, admitted), action=stop)
 
 
@@ -126,8 +126,8 @@ def starts_held(candidate: Candidate) -> Outcome | None:
     restart = candidate.pod is not None
     if not ladder.starts_blocked or (restart and (candidate.case.running or not ladder.restarts_blocked)):
         return None
-    held = Condition(Type.ADMITTED, False, Reason.MEMORY_PRESSURE, HELD_MESSAGE)
-    return candidate.waiting(Reason.MEMORY_PRESSURE, HELD_MESSAGE, held)
+    held = Condition(Type.ADMITTED, False, Reason.NODE_MEMORY_LOW, HELD_MESSAGE)
+    return candidate.waiting(Reason.NODE_MEMORY_LOW, HELD_MESSAGE, held)
 
 
 def not_admitted(candidate: Candidate) -> Outcome | None:

@@ -5,10 +5,10 @@ The observed mounts come from the container itself, not from the YAML.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.status import TmpfsMountStatus
 from xnai_operator.api.tmpfspolicy import FillThresholds, Sizing
 from xnai_operator.plan.observed import ObservedMount
 from xnai_operator.render.pod import TmpfsDirectory
@@ -23,7 +23,7 @@ class MountReport:
 
     conditions: tuple[Condition, ...]
     resize: str
-    status: list[dict[str, Any]]
+    status: list[TmpfsMountStatus]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _filling(
                 f"{mount.mount_path}: {bytes_used // 5 * 5} % of {mount.size} bytes and "
                 f"{inodes_used // 5 * 5} % of {mount.inodes} inodes are in use"
             )
-    reason = Reason.TMPFS_FULL if full else Reason.TMPFS_FILLING
+    reason = Reason.MOUNT_FULL if full else Reason.MOUNT_FILLING
     return [Condition(Type.TMPFS_FULL, full, reason, "; ".join(phrases))] if phrases else []
 
 
@@ -143,20 +143,18 @@ def _status(
     have: Mapping[str, ObservedMount],
     on_disk: list[str],
     policies: tuple[TmpfsPolicy, ...],
-) -> list[dict[str, Any]]:
+) -> list[TmpfsMountStatus]:
     """The entries of `status.tmpfs`, by path."""
-    before = {entry["mountPath"]: entry for entry in service.status.get("tmpfs", [])}
+    before = {entry.mount_path: entry for entry in service.status.tmpfs}
     # A mount on disk keeps its high-water mark for the time when it is in memory again.
     entries = [before[path] for path in on_disk if path in before]
     for path, mount in have.items():
-        mark = mount_high_water(int(before.get(path, {}).get("highWaterBytes", 0)), mount.used)
-        entry: dict[str, Any] = {"mountPath": path, "sizeBytes": mount.size, "highWaterBytes": mark}
+        mark = mount_high_water(before[path].high_water_bytes if path in before else 0, mount.used)
+        entry = TmpfsMountStatus(mount_path=path, size_bytes=mount.size, high_water_bytes=mark)
         policy = policy_of(service, path, policies)
         sizing = policy.spec.sizing if policy is not None else Sizing()
         if sizing.mode != "Off" and mark:
-            entry["recommendedBytes"] = recommended(mark, sizing)
-            entry["recommendation"] = (
-                f"{HEADROOM} x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
-            )
+            why = f"{HEADROOM} x the {mark} bytes that were in use, between {sizing.min} and {sizing.max}"
+            entry = entry.model_copy(update={"recommended_bytes": recommended(mark, sizing), "recommendation": why})
         entries.append(entry)
-    return sorted(entries, key=lambda entry: str(entry["mountPath"]))
+    return sorted(entries, key=lambda entry: entry.mount_path)

@@ -26,7 +26,7 @@ def report_running(candidate: Candidate) -> Outcome:
         )
         conditions += checked.conditions
         if checked.status:
-            fields["tmpfs"] = checked.status
+            fields["tmpfs"] = [mount.to_json() for mount in checked.status]
         if checked.resize:
             action = Resize(pod=candidate.rendered, message=checked.resize)
     conditions.append(_limits(candidate.case.facts.observed))
@@ -36,8 +36,8 @@ def report_running(candidate: Candidate) -> Outcome:
 def _readiness(candidate: Candidate) -> tuple[bool, list[Condition]]:
     service, state = candidate.service, candidate.case.facts.probes.get(candidate.case.key)
     if state is None:  # not asked yet since this process started: the stored condition still holds
-        ready = service.stored_ready()
-        message = str(service.condition(Type.READY).get("message", "")) if ready else "no probe has answered yet"
+        stored, ready = service.condition(Type.READY), service.stored_ready()
+        message = stored.message if stored is not None and ready else "no probe has answered yet"
     else:
         ready, message = state.ready, state.message
     if ready:
@@ -46,7 +46,6 @@ def _readiness(candidate: Candidate) -> tuple[bool, list[Condition]]:
         reason = Reason.PROBE_FAILED if state is not None and state.failures else Reason.STARTING
     conditions = [
         Condition(Type.READY, ready, reason, message),
-        Condition(Type.HEALTHY, ready if state is not None or ready else None, reason, message),
         candidate.admitted,
     ]
     if not ready and not (state is not None and state.started):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xnai_operator.api.conditions import Condition, Reason, Type
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.checks import preflight
 from xnai_operator.plan import backoff
 from xnai_operator.plan.case import Candidate, Case, Outcome, checks_input
@@ -25,8 +26,8 @@ class Attempt:
 def attempt(candidate: Candidate) -> Attempt:
     """The next start of a service whose pod is missing, has ended, or differs from what is rendered."""
     service, pod = candidate.service, candidate.pod
-    restarts, not_before = int(candidate.fields["restarts"]), float(service.status.get("retryAtSeconds", 0))
-    if service.status.get("observedGeneration") != service.generation:
+    restarts, not_before = int(candidate.fields["restarts"]), float(service.status.retry_at_seconds or 0)
+    if service.status.observed_generation != service.generation:
         restarts, not_before = 0, 0.0  # an edited service is tried at once
     if pod is None or pod.uid != service.uid:
         message = f"there is no pod; starts {candidate.rendered.name}"
@@ -58,9 +59,9 @@ def explained(candidate: Candidate, made: Attempt) -> tuple[Reason, str, bool]:
     return made.reason, made.message, False
 
 
-def start_failed(service_status: Mapping[str, Any], reason: Reason, message: str, now: float) -> Report:
+def start_failed(status: XnaiServiceStatus, reason: Reason, message: str, now: float) -> Report:
     """The report of a start that failed, with the time of the next one. `now` in seconds since the epoch."""
-    restarts, retry_at = backoff.after_failed_start(int(service_status.get("restarts", 0)), now)
+    restarts, retry_at = backoff.after_failed_start(status.restarts or 0, now)
     conditions = (
         Condition(Type.READY, False, reason, message),
         Condition(Type.RECONCILING, True, reason, message),
@@ -70,7 +71,7 @@ def start_failed(service_status: Mapping[str, Any], reason: Reason, message: str
 
 def restart_fields(case: Case) -> Mapping[str, Any]:
     """The status field `restarts` as it is stored."""
-    return {"restarts": int(case.service.status.get("restarts", 0))}
+    return {"restarts": case.service.status.restarts or 0}
 
 
 def with_limit_warning(case: Case, outcome: Outcome) -> Outcome:
@@ -78,4 +79,4 @@ def with_limit_warning(case: Case, outcome: Outcome) -> Outcome:
     tight = preflight.tight_limit(checks_input(case.facts, case.service, case.assessment.mounts[case.key]))
     if tight is None:
         return outcome
-    return outcome.with_condition(Condition(Type.LIMIT_TIGHT, True, Reason.LIMIT_TIGHT, tight))
+    return outcome.with_condition(Condition(Type.LIMIT_TIGHT, True, Reason.INSUFFICIENT_HEADROOM, tight))

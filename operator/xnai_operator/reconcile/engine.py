@@ -209,7 +209,7 @@ class Engine:
             namespace="default",
             name=platform.node(),
             action="watch",
-            reason=Reason.MEMORY_PRESSURE,
+            reason=Reason.PRESSURE_CHANGED,
             message=f"memory pressure {verb} from {before.word} to {step.word}: {self._memory.describe()}",
             outcome=Outcome.OBSERVED,
             warning=step > before,

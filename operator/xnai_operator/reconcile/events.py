@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from xnai_operator.api.resources import API_VERSION
+from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.reconcile.record import Record
 
 
@@ -11,7 +11,7 @@ def event_for(record: Record, regarding: dict[str, Any]) -> dict[str, Any]:
     """The event of a record about the object `regarding`. The message is cut at the API's 1024 bytes."""
     metadata = regarding["metadata"]
     reference = {
-        "apiVersion": regarding.get("apiVersion", API_VERSION),
+        "apiVersion": regarding.get("apiVersion", XNAI_SERVICE.api_version),
         "kind": regarding["kind"],
         "name": metadata["name"],
         "uid": metadata.get("uid", ""),

@@ -7,6 +7,7 @@ from typing import Any
 
 from xnai_operator.api import resources
 from xnai_operator.api.contents import ContentKey
+from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
 from xnai_operator.backends.base import Backend
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
@@ -65,13 +66,13 @@ def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desi
     for body in cache.objects():
         kind, metadata = body["kind"], body["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
-        if kind in {"Secret", "ConfigMap"}:
+        if kind in {SECRET.name, CONFIG_MAP.name}:
             contents.setdefault(namespace, {})[kind, name] = _content(body)
             continue
         try:
-            if kind == "TmpfsPolicy":
+            if kind == TMPFS_POLICY.name:
                 policies.append(resources.policy(body))
-            else:
+            elif kind == XNAI_SERVICE.name:
                 service = resources.service(body)
                 if not service.deleting:
                     services[service.key] = service
@@ -82,7 +83,7 @@ def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desi
 
 def _content(body: dict[str, Any]) -> dict[str, bytes]:
     data = body.get("data") or {}
-    if body["kind"] == "Secret":
+    if body["kind"] == SECRET.name:
         return {key: base64.b64decode(value) for key, value in data.items()}
     binary = body.get("binaryData") or {}
     return {k: v.encode() for k, v in data.items()} | {k: base64.b64decode(v) for k, v in binary.items()}

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import structlog
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.kinds import TMPFS_POLICY, XNAI_SERVICE
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.errors import ApiError, BackendError
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.metrics.prometheus import Metrics
@@ -40,7 +42,7 @@ class Reporter:
 
     async def write(self, plan: Plan) -> None:
         """Every status of the plan that says something new, and the events of what is announced."""
-        for kind, reports in (("XnaiService", plan.services), ("TmpfsPolicy", plan.policies)):
+        for kind, reports in ((XNAI_SERVICE.name, plan.services), (TMPFS_POLICY.name, plan.policies)):
             for key, report in reports.items():
                 namespace, name = key.split(".", 1)
                 body = self._cache.get(kind, namespace, name)
@@ -87,16 +89,18 @@ class Reporter:
             return
         await self.record(self._of(action, Outcome.FAILED, failure.reason, failure.message, warning=True))
         namespace, name = action.name.split(".", 1)
-        body = self._cache.get("XnaiService", namespace, name)
+        body = self._cache.get(XNAI_SERVICE.name, namespace, name)
         if isinstance(action, Start) and body is not None:
-            report = start_failed(body.get("status") or {}, failure.reason, failure.message, self._clock())
-            await self._write("XnaiService", body, report)
+            report = start_failed(
+                XnaiServiceStatus.parse(body.get("status")), failure.reason, failure.message, self._clock()
+            )
+            await self._write(XNAI_SERVICE.name, body, report)
 
     def _of(self, action: Action, outcome: Outcome, reason: Reason, message: str, *, warning: bool = False) -> Record:
         namespace, name = action.name.split(".", 1)
         return Record(
             at=self._clock(),
-            kind="XnaiService",
+            kind=XNAI_SERVICE.name,
             namespace=namespace,
             name=name,
             action=action.verb,

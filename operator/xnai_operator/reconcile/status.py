@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from xnai_operator.api import conditions
+from xnai_operator.api.status import ResourceStatus
 from xnai_operator.plan.types import Report
 
 
@@ -12,6 +13,7 @@ def status_for(body: dict[str, Any], report: Report, now: float) -> dict[str, An
     current = body.get("status") or {}
     generation = body["metadata"].get("generation", 0)
     moment = datetime.fromtimestamp(now, UTC)
-    merged = conditions.merge(current.get("conditions") or [], list(report.conditions), generation, moment)
+    before = ResourceStatus.parse(current).conditions
+    merged = [c.to_json() for c in conditions.merge(before, list(report.conditions), generation, moment)]
     wanted = {"observedGeneration": generation, "conditions": merged, **report.fields}
     return wanted if any(current.get(key) != value for key, value in wanted.items()) else None

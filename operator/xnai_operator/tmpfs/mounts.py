@@ -100,7 +100,7 @@ def _sized_by_use(service: XnaiService, path: str, mount: TmpfsMount, policy: Tm
     """The mount with the size recommended for its use, if its policy applies that; unchanged before its first use."""
     if policy.spec.sizing.mode != "Apply":
         return mount
-    marks = {entry["mountPath"]: int(entry["highWaterBytes"]) for entry in service.status.get("tmpfs", [])}
+    marks = {entry.mount_path: entry.high_water_bytes for entry in service.status.tmpfs}
     if not marks.get(path):
         return mount
     return mount.model_copy(update={"size": str(recommended(marks[path], policy.spec.sizing))})

@@ -20,8 +20,3 @@ def test_cpu_in_cores_is_rounded_up(text: str, expected: int) -> None:
 def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="512Mi"):
         quantity.to_bytes(text)
-
-
-@pytest.mark.parametrize(("value", "expected"), [(536870912, "512Mi"), (1000, "1000"), (0, "0"), (1 << 30, "1Gi")])
-def test_bytes_are_written_in_the_largest_exact_unit(value: int, expected: str) -> None:
-    assert quantity.format_bytes(value) == expected

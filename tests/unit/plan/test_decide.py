@@ -10,6 +10,7 @@ from tests.unit.conftest import make_service
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.decide import decide
@@ -157,7 +158,7 @@ def test_an_exited_container_waits_longer_each_time(
     restarts: int, ended_ago: float, expected: Reason, installation: Installation
 ) -> None:
     first = decide(facts(make_service(), installation=installation), NOW)
-    service = replace(make_service(), status={"restarts": restarts, "observedGeneration": 1})
+    service = replace(make_service(), status=XnaiServiceStatus(restarts=restarts, observed_generation=1))
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 20, finished_at=NOW - ended_ago)
     plan = decide(facts(service, installation=installation, pods=pods), NOW)
     assert ready(plan, "redis") == (False, expected)
@@ -167,7 +168,7 @@ def test_an_exited_container_waits_longer_each_time(
 
 def test_a_run_of_ten_minutes_resets_the_back_off(installation: Installation) -> None:
     first = decide(facts(make_service(), installation=installation), NOW)
-    service = replace(make_service(), status={"restarts": 8, "observedGeneration": 1})
+    service = replace(make_service(), status=XnaiServiceStatus(restarts=8, observed_generation=1))
     pods = running(first, "redis", running=False, exit_code=1, started_at=NOW - 700, finished_at=NOW - 2)
     plan = decide(facts(service, installation=installation, pods=pods), NOW)
     assert plan.services["default.redis"].fields["restarts"] == 1
@@ -297,7 +298,7 @@ def test_nobody_is_stopped_for_what_cannot_start(installation: Installation) -> 
 
 def test_what_declares_nothing_keeps_what_it_came_to_use(installation: Installation) -> None:
     first = decide(facts(make_service("grown"), installation=installation, allocatable=4 * GI), NOW)
-    grown = replace(make_service("grown"), status={"memoryHighWaterBytes": 2 * GI})
+    grown = replace(make_service("grown"), status=XnaiServiceStatus(memory_high_water_bytes=2 * GI))
     high = sized("high", "3Gi", priority=10)
     given = facts(grown, high, installation=installation, allocatable=4 * GI, pods=running(first, "grown"))
     assert actions(decide(given, NOW)) == [("stop", "default.grown", Reason.PREEMPTED)]
@@ -340,7 +341,7 @@ def test_a_tight_limit_is_told_and_started(installation: Installation) -> None:
     tight = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": "170Mi"}})
     plan = decide(facts(tight, installation=installation), NOW)
     found = [c for c in plan.services["default.redis"].conditions if c.type is Type.LIMIT_TIGHT]
-    assert [(c.status, c.reason) for c in found] == [(True, Reason.LIMIT_TIGHT)]
+    assert [(c.status, c.reason) for c in found] == [(True, Reason.INSUFFICIENT_HEADROOM)]
     assert len(plan.actions) == 1
 
 
@@ -366,7 +367,8 @@ def test_a_suspended_service_is_neither_started_nor_stopped(installation: Instal
 def test_readiness_stands_until_the_first_answer_after_the_operator_restarted(installation: Installation) -> None:
     probe = {"readiness": {"tcpSocket": {"port": 6379}}}
     first = decide(facts(make_service(health=probe), installation=installation), NOW)
-    status = {"conditions": [{"type": "Ready", "status": "True", "message": "HTTP 200"}]}
+    stored = {"type": "Ready", "status": "True", "reason": "ProbeSucceeded", "message": "HTTP 200"}
+    status = XnaiServiceStatus.parse({"conditions": [stored | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]})
     service = replace(make_service(health=probe), status=status)
     plan = decide(facts(service, installation=installation, pods=running(first, "redis")), NOW)
     assert ready(plan, "redis") == (True, Reason.PROBE_SUCCEEDED)

@@ -10,6 +10,7 @@ from tests.unit.plan.test_decide import GI, NOW, actions, facts, ready, running
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.resources import TmpfsPolicy
+from xnai_operator.api.status import TmpfsMountStatus, XnaiServiceStatus
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.types import Plan
 from xnai_operator.render import names
@@ -101,7 +102,8 @@ def test_no_size_that_use_asks_for_makes_a_service_unstartable(
 ) -> None:
     mounts = [{"mountPath": "/cache", "size": "100Mi"}]
     given = policy(mounts=mounts, sizing={"mode": "Apply", "max": "2Gi"})
-    status = {"tmpfs": [{"mountPath": "/cache", "sizeBytes": 100 * MI, "highWaterBytes": 1024 * MI}]}
+    entry = TmpfsMountStatus(mount_path="/cache", size_bytes=100 * MI, high_water_bytes=1024 * MI)
+    status = XnaiServiceStatus(tmpfs=[entry])
     service = make_service(resources={"requests": {"memory": "100Mi"}, "limits": {"memory": limit}})
     plan = decide(facts(replace(service, status=status), installation=installation, policies=(given,)), NOW)
     rendered = plan.rendered["default.redis"]

@@ -14,6 +14,7 @@ from tests.unit.conftest import make_service
 from tests.unit.plan.test_decide import GI, NOW, facts, ready, running
 from xnai_operator.api import resources
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
 from xnai_operator.plan.decide import decide
@@ -82,7 +83,7 @@ def stopped(case: Stopped, installation: Installation) -> Facts:
         resources.policy({"metadata": {"name": f"p{index}", "namespace": "default"}, "spec": {**SELECTOR, **spec}})
         for index, spec in enumerate(case.policies)
     )
-    service = replace(make_service("s", **case.spec), status=case.status)
+    service = replace(make_service("s", **case.spec), status=XnaiServiceStatus.parse(case.status))
     others = [make_service("other", priority=9, image="localhost/gone:1")] if case.dependency else []
     others += [make_service("high", priority=9, resources=MOST)] if case.more_important else []
     others += [make_service("model", priority=9, **MODEL)] if case.model_loading else []
@@ -122,7 +123,7 @@ def stopped(case: Stopped, installation: Installation) -> Facts:
             id="suspended while it runs, changed",
         ),
         pytest.param(
-            Stopped(Reason.MEMORY_PRESSURE, BIG, step=Step.HOLD, allocatable=GI), id="starts held, not admitted"
+            Stopped(Reason.NODE_MEMORY_LOW, BIG, step=Step.HOLD, allocatable=GI), id="starts held, not admitted"
         ),
         pytest.param(
             Stopped(Reason.INSUFFICIENT_MEMORY, {**BIG, **DEPENDS}, allocatable=GI, dependency=True),

@@ -76,7 +76,7 @@ def test_nothing_new_starts_while_memory_is_short(installation: Installation) ->
         make_service("a"), make_service("b"), installation=installation, step=Step.HOLD, stopped=frozenset({"b"})
     )
     plan = decide(given, NOW)
-    assert (actions(plan), ready(plan, "b")) == ([], (False, Reason.MEMORY_PRESSURE))
+    assert (actions(plan), ready(plan, "b")) == ([], (False, Reason.NODE_MEMORY_LOW))
 
 
 @pytest.mark.parametrize(("step", "starts"), [(Step.HOLD, True), (Step.SPILL, True), (Step.EVICT, False)])

@@ -9,6 +9,7 @@ from tests.unit.conftest import make_service
 from tests.unit.tmpfs.policies import policy
 from xnai_operator.api.conditions import Condition, Reason, Type
 from xnai_operator.api.quantity import MI
+from xnai_operator.api.status import TmpfsMountStatus, XnaiServiceStatus
 from xnai_operator.plan.mount_check import MountReport, check_mounts, differences
 from xnai_operator.plan.observed import ObservedMount
 from xnai_operator.render.pod import TmpfsDirectory
@@ -178,11 +179,11 @@ def test_all_mounts_are_resized_or_none(logs: TmpfsDirectory, others: dict[str, 
 
 def test_a_mount_that_nobody_specified_is_ignored() -> None:
     report = check(FOUND, replace(FOUND_LOGS, size=MI, used=MI))
-    assert (len(report.conditions), [entry["mountPath"] for entry in report.status]) == (1, ["/cache"])
+    assert (len(report.conditions), [entry.mount_path for entry in report.status]) == (1, ["/cache"])
     assert enforced(report).reason is Reason.MOUNTS_VERIFIED
 
 
-FILLING, FULL = (False, Reason.TMPFS_FILLING), (True, Reason.TMPFS_FULL)
+FILLING, FULL = (False, Reason.MOUNT_FILLING), (True, Reason.MOUNT_FULL)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +221,10 @@ def test_the_use_is_reported_in_steps_of_five_percent(used: float, percent: int)
 
 
 def test_the_high_water_mark_outlives_the_time_its_mount_is_on_disk() -> None:
-    entry = {"mountPath": "/logs", "sizeBytes": MI, "highWaterBytes": 4096}
-    service = replace(make_service(), status={"tmpfs": [entry]})
+    entry = TmpfsMountStatus(mount_path="/logs", size_bytes=MI, high_water_bytes=4096)
+    service = replace(make_service(), status=XnaiServiceStatus(tmpfs=[entry]))
     report = check_mounts(service, (WANTED,), (FOUND,), (), ["/logs"])
-    assert [found["mountPath"] for found in report.status] == ["/cache", "/logs"]
+    assert [found.mount_path for found in report.status] == ["/cache", "/logs"]
     assert report.status[1] == entry
 
 
@@ -232,14 +233,14 @@ def test_a_recommendation_is_written_and_not_applied() -> None:
     report = check_mounts(make_service(), (WANTED,), (replace(FOUND, used=3 * MI),), (given,))
     assert (report.status, report.resize) == (
         [
-            {
-                "mountPath": "/cache",
-                "sizeBytes": 4 * MI,
-                "highWaterBytes": 3 * MI,
-                "recommendedBytes": 5 * MI,
-                "recommendation": f"1.5 x the {3 * MI} bytes that were in use, between {given.spec.sizing.min} and "
+            TmpfsMountStatus(
+                mount_path="/cache",
+                size_bytes=4 * MI,
+                high_water_bytes=3 * MI,
+                recommended_bytes=5 * MI,
+                recommendation=f"1.5 x the {3 * MI} bytes that were in use, between {given.spec.sizing.min} and "
                 f"{given.spec.sizing.max}",
-            }
+            )
         ],
         "",
     )

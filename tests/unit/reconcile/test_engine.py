@@ -173,14 +173,14 @@ async def test_a_size_that_cannot_be_changed_is_not_tried_without_end(world: Wor
 async def test_a_mount_that_fills_is_told_once_before_and_once_when_it_is_full(world: World) -> None:
     world.apply("a", **tmpfs("1Mi"))
     await world.settle()
-    for used, expected in ((0.85, ("False", "TmpfsFilling")), (1.0, ("True", "TmpfsFull"))):
+    for used, expected in ((0.85, ("False", "MountFilling")), (1.0, ("True", "MountFull"))):
         world.backend.used["/cache"] = int(used * (1 << 20))
         for _ in range(3):
             await world.engine.read_mounts()
             await world.one_pass()
         assert world.condition("a", "TmpfsFull") == expected
     warnings = [event["reason"] for event in world.api.events if event["type"] == "Warning"]
-    assert warnings == ["TmpfsFilling", "TmpfsFull"]
+    assert warnings == ["MountFilling", "MountFull"]
 
 
 async def test_a_slow_stop_holds_up_nobody(world: World) -> None:

@@ -27,7 +27,7 @@ async def test_it_stops_the_least_important_and_starts_them_when_memory_is_back(
     for _ in range(8):
         await world.read_memory(0.04, seconds=5)
     assert world.backend.stops == ["default.low", "default.middle"]
-    assert world.condition("low") == ("False", "MemoryPressure")
+    assert world.condition("low") == ("False", "NodeMemoryLow")
     assert world.condition("high")[0] == "True"
     world.backend.starts.clear()
     for _ in range(60):

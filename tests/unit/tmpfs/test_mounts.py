@@ -12,6 +12,7 @@ from tests.unit.tmpfs.policies import policy
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import MI
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
+from xnai_operator.api.status import TmpfsMountStatus, XnaiServiceStatus
 from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.errors import SpecError
 from xnai_operator.tmpfs.mounts import (
@@ -40,7 +41,12 @@ def with_own(path: str = "/cache", size: str = "1Mi") -> XnaiService:
 
 
 def with_use(service: XnaiService, mark: int) -> XnaiService:
-    return replace(service, status={"tmpfs": [{"mountPath": "/cache", "sizeBytes": 4 * MI, "highWaterBytes": mark}]})
+    return replace(
+        service,
+        status=XnaiServiceStatus(
+            tmpfs=[TmpfsMountStatus(mount_path="/cache", size_bytes=4 * MI, high_water_bytes=mark)]
+        ),
+    )
 
 
 @pytest.mark.parametrize(
