@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from xnai_operator.api.conditions import Type
 from xnai_operator.host.node import NodeInfo
 from xnai_operator.memory.ladder import Ladder, Reading
 from xnai_operator.plan.observed import ObservedMount, ObservedPod
@@ -21,27 +22,46 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.labels: dict[str, tuple[str, ...]] = {}
+        """The labels of each metric, for the reference page."""
         self._passes = self._counter("xnai_passes", "Passes over the node")
-        self._actions = self._counter("xnai_actions", "Actions begun", "action", "reason")
+        self._actions = self._counter("xnai_actions", "Actions started, by kind and reason", "action", "reason")
         self._step = self._gauge("xnai_pressure_step", "Step of the pressure ladder: 0 normal to 5 kill")
         self._steps = self._counter("xnai_pressure_changes", "Steps of the ladder entered", "step")
-        self._available = self._gauge("xnai_node_memory_available_bytes", "MemAvailable")
-        self._total = self._gauge("xnai_node_memory_total_bytes", "MemTotal")
-        self._stalled = self._gauge("xnai_node_memory_stalled_percent", "PSI avg10 of memory", "tasks")
-        self._node = self._gauge("xnai_node_info", "What the machine is made of", *_INFO)
-        self._swap = self._gauge("xnai_node_swap_total_bytes", "SwapTotal")
-        self._runtime = self._gauge("xnai_runtime_info", "What runs the pods", "runtime", "version")
-        self._ready = self._gauge("xnai_service_ready", "1 when Ready", *SERVICE)
-        self._request = self._gauge("xnai_service_memory_request_bytes", "What admission counts", *SERVICE)
-        self._restarts = self._gauge("xnai_service_restarts", "Starts after an exit, since the last long run", *SERVICE)
-        self._used = self._gauge("xnai_tmpfs_used_bytes", "In use of a tmpfs mount", *SERVICE, "mount_path")
-        self._events = self._gauge("xnai_pod_memory_events", "memory.events of the container", *SERVICE, "event")
+        self._available = self._gauge("xnai_node_memory_available_bytes", "MemAvailable of the machine")
+        self._total = self._gauge("xnai_node_memory_total_bytes", "MemTotal of the machine")
+        self._stalled = self._gauge(
+            "xnai_node_memory_stalled_percent",
+            "Percent of the time that some or all (full) tasks wait for memory (PSI avg10)",
+            "tasks",
+        )
+        self._node = self._gauge("xnai_node_info", "Always 1; the labels describe the machine", *_INFO)
+        self._swap = self._gauge("xnai_node_swap_total_bytes", "SwapTotal of the machine")
+        self._runtime = self._gauge(
+            "xnai_runtime_info", "Always 1; the labels name the container runtime", "runtime", "version"
+        )
+        self._ready = self._gauge("xnai_service_ready", "1 while the service is Ready, else 0", *SERVICE)
+        self._request = self._gauge(
+            "xnai_service_memory_request_bytes", "Memory that admission counts for the service", *SERVICE
+        )
+        self._restarts = self._gauge(
+            "xnai_service_restarts", "Starts after an exit or a failed start, since the last long run", *SERVICE
+        )
+        self._used = self._gauge("xnai_tmpfs_used_bytes", "Bytes in use on a tmpfs mount", *SERVICE, "mount_path")
+        self._events = self._gauge(
+            "xnai_pod_memory_events",
+            "Counts in memory.events of the container's cgroup, since the pod started",
+            *SERVICE,
+            "event",
+        )
         self._size = self._gauge("xnai_tmpfs_size_bytes", "Size of a tmpfs mount", *SERVICE, "mount_path")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.labels[name] = labels
         return Gauge(name, text, labels, registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.labels[name] = labels
         return Counter(name, text, labels, registry=self.registry)
 
     def node_info(self, node: NodeInfo) -> None:
@@ -75,7 +95,7 @@ class Metrics:
         self._runtime.labels(kind, version).set(1)
         for key, report in plan.services.items():
             labels = key.split(".", 1)
-            self._ready.labels(*labels).set(any(c.type.value == "Ready" and c.status for c in report.conditions))
+            self._ready.labels(*labels).set(any(c.type is Type.READY and c.status for c in report.conditions))
             for gauge, field in ((self._request, "memoryRequestBytes"), (self._restarts, "restarts")):
                 if field in report.fields:
                     gauge.labels(*labels).set(report.fields[field])
