@@ -55,6 +55,17 @@ def test_the_documentation_reaches_kubectl_explain(kubectl: Kubectl) -> None:
     assert "hard limit (ENOSPC)" in kubectl("explain", "xnaiservice.spec.storage.tmpfs").stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("xs", "XnaiService runs one service as one pod", id="XnaiService"),
+        pytest.param("tp", "TmpfsPolicy declares tmpfs mounts", id="TmpfsPolicy"),
+    ],
+)
+def test_a_kind_is_explained_by_what_it_is(name: str, text: str, kubectl: Kubectl) -> None:
+    assert text in " ".join(kubectl("explain", name).stdout.split())
+
+
 def test_the_short_names_and_the_category_work(kubectl: Kubectl) -> None:
     assert [kubectl("get", name).returncode for name in ("xs,tp", "xnai")] == [0, 0]
 

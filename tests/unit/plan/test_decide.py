@@ -477,3 +477,14 @@ def test_limits_that_are_not_enforced_are_told(
     report = decide(replace(given, observed=observed), NOW).services["default.redis"]
     found = next(c for c in report.conditions if c.type is Type.LIMITS_ENFORCED)
     assert (found.status, expected[1] in found.message) == (expected[0], True)
+
+
+def test_a_refused_change_keeps_what_is_known_of_the_running_pod(installation: Installation) -> None:
+    first = decide(facts(make_service(), installation=installation), NOW)
+    stored = {"status": "True", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    reasons = {"TmpfsEnforced": "MountsVerified", "MemoryPressure": "Thrashing", "LimitTight": "InsufficientHeadroom"}
+    status = XnaiServiceStatus.parse({"conditions": [{**stored, "type": t, "reason": r} for t, r in reasons.items()]})
+    changed = replace(make_service(image="localhost/gone:1"), status=status)
+    plan = decide(facts(changed, installation=installation, pods=running(first, "redis")), NOW)
+    found = [c.type for c in plan.services["default.redis"].conditions]
+    assert found == [Type.READY, Type.RECONCILING, Type.TMPFS_ENFORCED, Type.MEMORY_PRESSURE]
