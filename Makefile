@@ -15,8 +15,14 @@ $(UV):
 
 venv: .venv/.synced  ## the project's Python environment in .venv
 
-.venv/.synced: uv.lock pyproject.toml | $(UV)
+# Root on Debian has no usable Podman of its own: there everything runs in the private environment of hack/env.
+ROOT := $(filter 0,$(shell id -u))
+RUN := $(if $(ROOT),hack/env run)
+PYTEST := $(if $(ROOT),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
+
+.venv/.synced: uv.lock pyproject.toml hack/xnai | $(UV)
 	$(UV) sync --quiet --locked --inexact --python .venv/bin/python
+	$(if $(ROOT),install -m 755 hack/xnai .venv/bin/xnai)
 	@touch $@
 
 check: venv  ## static checks: ruff, mypy --strict, import contracts, generated files
@@ -25,11 +31,6 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python hack/generate.py --check
-
-# Root on Debian has no usable Podman of its own: there everything runs in the private environment of hack/env.
-ROOT := $(filter 0,$(shell id -u))
-RUN := $(if $(ROOT),hack/env run)
-PYTEST := $(if $(ROOT),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
 
 up: venv  ## set everything up, start the stack, wait until it is Ready
 	.venv/bin/python hack/setup
@@ -55,6 +56,7 @@ test-podman-next: venv  ## the Podman tests on Debian's next release (root on De
 bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/polling.py
+	.venv/bin/python hack/bench/commands.py
 
 clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask)
 	hack/clean
