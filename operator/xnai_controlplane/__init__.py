@@ -1,8 +1,11 @@
-"""A private kube-apiserver with etcd on one machine: the real ones, nothing else of a cluster."""
+"""A private kube-apiserver with etcd on one machine: the real ones, nothing else of a cluster.
 
-from xnai_controlplane.binaries import BinariesError
-from xnai_controlplane.controlplane import ControlPlane
+The package imports little: a supervisor lives as long as the servers, and keeps in memory what it imported. What
+makes binaries and certificates is in `prepare`, and runs in a process of its own.
+"""
+
+from xnai_controlplane.controlplane import ControlPlane, PrepareError
 from xnai_controlplane.process import Process
 from xnai_controlplane.supervisor import StartError, Supervisor
 
-__all__ = ["BinariesError", "ControlPlane", "Process", "StartError", "Supervisor"]
+__all__ = ["ControlPlane", "PrepareError", "Process", "StartError", "Supervisor"]

@@ -1,6 +1,5 @@
 """Certificates of the private control plane: one authority, one server, one client certificate a user."""
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -11,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from xnai_controlplane.files import write_private
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 LIFETIME: Final = timedelta(days=365)
@@ -31,15 +32,6 @@ ADMIN = Subject("xnai-admin", ("system:masters",))
 OPERATOR = Subject("xnai-operator", ("system:masters",))
 CONTROLLER_MANAGER = Subject("system:kube-controller-manager", ("system:masters",))
 SUBJECTS: Final = {"apiserver": SERVER, "admin": ADMIN, "operator": OPERATOR, "controller-manager": CONTROLLER_MANAGER}
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file only its owner can read, at once or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
 
 
 def _name(subject: Subject) -> x509.Name:

@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from xnai_controlplane.certificates import write_private
+from xnai_controlplane.files import write_private
 
 
 def write(path: Path, certificates: Path, user: str, port: int) -> None:

@@ -21,7 +21,7 @@ def temporary() -> Iterator[ControlPlane]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        folder = plane.prepare()
+        folder = asyncio.run_coroutine_threadsafe(plane.prepare(), loop).result(1200)
         supervisor = Supervisor(plane.processes(folder), directory / "logs")
         try:
             asyncio.run_coroutine_threadsafe(supervisor.start(), loop).result(180)

@@ -55,7 +55,12 @@ class Spec(BaseModel):
     """Base of everything under `spec`: camelCase in JSON, unknown keys refused."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # a command that reads no resource must not pay for the validators of all
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
 

@@ -1,5 +1,5 @@
-"""`xnai`: a client of the API like kubectl, and what starts and stops the control plane."""
+"""`xnai`: a client of the API like kubectl, and what starts and stops the control plane.
 
-from xnai_operator.cli.app import main
-
-__all__ = ["main"]
+`app` declares the commands and imports only what their help needs. The body of a command is the `run` of the module
+of its name, imported when the command is called.
+"""

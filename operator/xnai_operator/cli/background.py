@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -18,8 +17,8 @@ _UNIT_TEXT: Final = """\
 Description=XNAi operator: private control plane, Podman service, operator
 
 [Service]
-ExecStart={python} -m xnai_operator.cli serve
-Installation=PATH={path} XNAI_INSTANCE={instance}
+ExecStart={command}
+Environment=PATH={path} XNAI_INSTANCE={instance}
 Restart=on-failure
 KillMode=process
 TimeoutStopSec=90
@@ -51,7 +50,7 @@ def _unit(config: Config) -> str:
 
 def _start_unit(config: Config) -> None:
     path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / _unit(config)
-    text = _UNIT_TEXT.format(python=sys.executable, path=os.environ.get("PATH", ""), instance=config.instance)
+    text = _UNIT_TEXT.format(command=" ".join(serve.COMMAND), path=os.environ.get("PATH", ""), instance=config.instance)
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -66,7 +65,7 @@ def _start_process(config: Config) -> None:
         log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as file:
         subprocess.Popen(
-            [sys.executable, "-m", "xnai_operator.cli", "serve"],
+            serve.COMMAND,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+
+from xnai_operator.cli.output import Exit, Format, out, show
 from xnai_operator.config import Config
 from xnai_operator.host import node
 from xnai_operator.host.memory_reader import MemoryReader
@@ -206,3 +209,20 @@ def examine(config: Config) -> list[Finding]:
     """Every check, in order; Podman itself is asked when the rest finds no fault."""
     found = [check(config) for check in CHECKS]
     return found if any(f.level == "fault" for f in found) else [*found, podman_info()]
+
+
+_MARKS: Final = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "fault": "[red]fault[/red]"}
+
+
+def run(output: Format) -> None:
+    """Print every finding; exit code 1 when there is a fault."""
+    findings = examine(Config.read())
+    if output is not Format.TABLE:
+        show([finding.row() for finding in findings], (), output)
+    else:
+        for finding in findings:
+            out.print(f"{_MARKS[finding.level]}{' ' * (10 - len(finding.level))} {finding.check}: {finding.found}")
+            if finding.level != "ok":
+                out.print(f"           why: {finding.why}\n           fix: {finding.fix}", markup=False, soft_wrap=True)
+    if any(finding.level == "fault" for finding in findings):
+        raise typer.Exit(Exit.CONDITION_FALSE)

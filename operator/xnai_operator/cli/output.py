@@ -7,7 +7,6 @@ from enum import IntEnum, StrEnum
 from typing import Any, NoReturn
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -45,6 +44,8 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], how: Format) ->
     if how is Format.JSON:
         out.print_json(json.dumps(rows)) if out.is_terminal else print(json.dumps(rows, indent=2))  # noqa: T201
     elif how is Format.YAML:
+        import yaml  # the help of a command needs none
+
         print(yaml.safe_dump(list(rows), sort_keys=False), end="")  # noqa: T201
     else:
         out.print(table(rows, columns))

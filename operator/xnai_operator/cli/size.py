@@ -4,13 +4,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xnai_operator.cli.output import mebibytes
+import typer
+
+from xnai_operator.cli.output import Exit, Format, fail, mebibytes, out, show
 from xnai_operator.config import Config
 from xnai_operator.host import node
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.model_size import ModelOptions, Size, size
 from xnai_operator.models import gguf
 from xnai_operator.models.dry_run import DryRunError, dry_run
+from xnai_operator.models.gguf import GgufError
+
+
+def run(model: str, load: ModelOptions, ask_llama: bool, output: Format) -> None:
+    """Print the parts and whether they fit; exit code 1 when they do not. `ask_llama`: do a dry run too."""
+    config = Config.read()
+    try:
+        header = read(model, config.models)
+        told = report(config, header, load, exact(model, config.models, load) if ask_llama else {})
+    except DryRunError as error:
+        fail(f"{model}: {error}")
+    except GgufError as error:
+        fail(f"{model}: {error}", Exit.USAGE)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; name a file, an address, or a file in {config.models}", Exit.USAGE)
+    if output is not Format.TABLE:
+        show([told], (), output)
+    else:
+        show(rows(told), ("part", "size", "kind", *(["dry_run"] * ask_llama)), output)
+        room = f"{told['allocatableBytes'] >> 20} Mi are for services"
+        verdict = "fits" if told["fits"] else "does not fit"
+        out.print(f"\n{verdict}: {room}; the longest context that fits is {told['longestContext']}")
+    if not told["fits"]:
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 def read(model: str, models: Path) -> ModelHeader:

@@ -3,21 +3,37 @@
 from collections.abc import Mapping
 from typing import Any
 
+import typer
+
 from xnai_operator import wiring
 from xnai_operator.api import resources
 from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import InvalidResourceError
 from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.backends.base import Backend, ObservedPod
-from xnai_operator.cli.output import mebibytes
-from xnai_operator.cli.up import readiness
+from xnai_operator.cli.client import with_api
+from xnai_operator.cli.output import Exit, Format, mebibytes, out, show
+from xnai_operator.cli.readiness import readiness
 from xnai_operator.config import Config
 from xnai_operator.errors import BackendError
+from xnai_operator.host.ladder_file import stored_ladder
 from xnai_operator.host.memory_reader import MemoryReader
 from xnai_operator.kube.client import KubeClient
-from xnai_operator.reconcile.memory_watch import stored_ladder
 
 COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmpfs_size", "url", "message")
+
+
+def run(output: Format) -> None:
+    """Print the rows; exit code 1 when a service is not Ready."""
+    config = Config.read()
+    found = with_api(config, lambda api: rows(config, api))
+    if output is Format.TABLE:
+        show(found, COLUMNS, output)
+        out.print(f"\n{memory(config)}", highlight=False)
+    else:
+        show(for_scripts(found), (), output)
+    if not all(row["ready"] for row in found):
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 async def rows(config: Config, api: KubeClient) -> list[dict[str, Any]]:

@@ -12,21 +12,46 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from xnai_operator.api.conditions import Type
 from xnai_operator.api.kinds import CUSTOM, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, XNAI_SERVICE
-from xnai_operator.api.status import ResourceStatus
-from xnai_operator.cli import background, serve
-from xnai_operator.cli.output import err
+from xnai_operator.cli import background, doctor, documents, serve, status
+from xnai_operator.cli.api_server import ContextError, kubeconfig, use_context
+from xnai_operator.cli.client import with_api
+from xnai_operator.cli.output import Exit, Format, err, fail, out, show
+from xnai_operator.cli.readiness import readiness
 from xnai_operator.config import Config
-from xnai_operator.errors import ApiError
+from xnai_operator.errors import ApiError, XnaiError
 from xnai_operator.kube import manifests
 from xnai_operator.kube.client import KubeClient
-
-READY = "Ready"
 
 
 class UpError(Exception):
     """Not everything came up. The message says what, and the next command."""
+
+
+def run(files: list[str], context: str | None, timeout: float) -> None:
+    """Start everything, apply the files, wait, and print the services and what to type next."""
+    config = Config.read()
+    faults = [finding for finding in doctor.examine(config) if finding.level == "fault"]
+    if faults:
+        fail("; ".join(f"{f.check}: {f.found} ({f.fix})" for f in faults) + "; `xnai doctor` says more")
+    bodies = documents.read(files or [str(manifests.shipped("manifests"))])
+    try:
+        use_context(config, context)
+        with progress() as shown:
+            asyncio.run(up(config, bodies, timeout, shown))
+    except (UpError, ContextError, XnaiError) as error:
+        fail(str(error))
+    except manifests.ManifestError as error:
+        fail(str(error), Exit.USAGE)
+    rows = with_api(config, lambda api: status.rows(config, api))
+    show(rows, status.COLUMNS[:-1], Format.TABLE)
+    out.print(
+        f"\n{sum(row['ready'] for row in rows)}/{len(rows)} Ready. Worth typing next:\n\n"
+        f"  export KUBECONFIG={kubeconfig(config)}\n"
+        "  kubectl get xs,tp -o wide\n  kubectl explain xnaiservice.spec.storage --recursive\n  xnai logs rag-api",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @dataclass
@@ -95,7 +120,7 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeClient:
     """A client, once the API server answers."""
     seen = 0.0
     while True:
-        file = serve.kubeconfig(config)
+        file = kubeconfig(config)
         if file.exists():
             with contextlib.suppress(ApiError):
                 api = await KubeClient.connect(file)
@@ -185,13 +210,3 @@ async def _ready(
             late = [s["metadata"]["name"] for s in present if not readiness(s)[0]]
             raise UpError(f"not Ready in time: {', '.join(late)}; `kubectl describe xs {late[0]}` says why")
         await asyncio.sleep(0.25)
-
-
-def readiness(body: dict[str, Any]) -> tuple[bool, str]:
-    """Whether the object's Ready condition holds for what is written in it now, and what to say."""
-    status = ResourceStatus.parse(body.get("status"))
-    condition = status.condition(Type.READY)
-    if condition is None:
-        return False, "waits for the operator"
-    ready = condition.status == "True" and status.observed_generation == body["metadata"].get("generation")
-    return ready, READY if ready else f"{condition.reason}: {condition.message}"

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from xnai_operator.host.files import write_atomically
+from xnai_operator.host.ladder_file import stored_ladder
 from xnai_operator.memory.ladder import Ladder, Reading, Step, after
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.types import NodePressure
@@ -20,17 +21,6 @@ THRASHING: Final = 20.0
 THRASHING_SECONDS: Final = 15.0
 IDLE_STALLS: Final = 1.0
 """The same for a pod that is not idle."""
-
-
-def stored_ladder(file: Path) -> Ladder:
-    """Where the ladder stands; at its foot when nothing is stored, or nothing that can be read."""
-    try:
-        return Ladder.from_json(json.loads(file.read_text()))
-    except FileNotFoundError:
-        return Ladder()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("the stored state of the pressure ladder is unreadable: it begins anew", error=str(error))
-        return Ladder()
 
 
 class MemoryReader(Protocol):
@@ -62,7 +52,9 @@ class MemoryWatch:
         self._clock = clock
         self._idle: frozenset[str] = frozenset()
         self._stalled_since: dict[str, float] = {}
-        self.ladder = stored_ladder(file)
+        self.ladder = stored_ladder(
+            file, lambda error: log.warning("the stored pressure ladder is unreadable: it begins anew", error=error)
+        )
         self.reading = signals.read()
 
         self.left_normal = False

@@ -1,6 +1,8 @@
 """The command line: what it prints, and how it ends."""
 
-import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,6 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from xnai_operator.cli.app import app
-from xnai_operator.cli.root import _without_files
 
 SERVICE = {"apiVersion": "xnai.dev/v1alpha1", "kind": "XnaiService", "metadata": {"name": "a"}, "spec": {"image": "i"}}
 
@@ -66,18 +67,34 @@ def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "passed", "files"),
-    [
-        (["plan", "-f", "FILE"], ["plan", "-f", "-"], 1),
-        (["plan", "-f", "-"], ["plan", "-f", "-"], 0),
-        (["plan", "-f", "nowhere.yaml"], ["plan", "-f", "nowhere.yaml"], 0),
-        (["up", "--timeout", "5"], ["up", "--timeout", "5"], 0),
-    ],
-)
-def test_files_of_root_go_in_through_standard_input(
-    arguments: list[str], passed: list[str], files: int, tmp_path: Path
-) -> None:
-    (tmp_path / "file.yaml").write_text(json.dumps(SERVICE))
-    found = _without_files([str(tmp_path / "file.yaml") if a == "FILE" else a for a in arguments])
-    assert (found[0], len(found[1])) == (passed, files)
+# Each costs every `xnai --help`, and every completion in a shell, a tenth of a second or more.
+HEAVY = {
+    "aiohttp", "cryptography", "kopf", "kubernetes", "podman", "prometheus_client", "pydantic", "requests", "structlog",
+    "urllib3", "yaml",
+}  # fmt: skip
+
+
+def imported(*arguments: str) -> tuple[str, set[str]]:
+    """What a fresh `python` with these arguments prints, and the packages it imports."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return done.stdout, {name.partition(".")[0] for name in names}
+
+
+def test_the_help_imports_none_of_the_heavy_packages_and_lists_every_command() -> None:
+    text, packages = imported("-m", "xnai_operator.cli", "--help")
+    listed = {line.split()[0] for line in text.partition("Commands:")[2].splitlines() if line.strip()}
+    assert (packages & HEAVY, set(COMMANDS) - listed, "typer" in packages) == (set(), set(), True)
+
+
+def test_the_supervisor_imports_neither_them_nor_the_command_line() -> None:
+    _, packages = imported("-c", "import xnai_operator.cli.serve")
+    assert (packages & (HEAVY | {"typer", "rich"}), "asyncio" in packages) == (set(), True)
+
+
+def test_serve_becomes_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[tuple[str, ...]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    run("serve")
+    assert became == [(sys.executable, "-m", "xnai_operator.cli.serve")]

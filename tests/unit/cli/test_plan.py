@@ -3,7 +3,7 @@
 import pytest
 
 from xnai_operator.api.conditions import Condition, Reason, Type
-from xnai_operator.cli.preview import changes
+from xnai_operator.cli.plan import changes
 from xnai_operator.plan.types import Action, Plan, Report, Stop
 
 A = "default.a"

@@ -1,51 +1,37 @@
-"""`xnai render` and `xnai plan`: what would be, without doing it. They run the operator's own gather and decide."""
+"""`xnai plan`: what would change. It runs the operator's own gather and decide."""
 
+import time
 from typing import Any
 
+import typer
+
 from xnai_operator import wiring
-from xnai_operator.api import resources
 from xnai_operator.api.conditions import Type
-from xnai_operator.api.contents import ContentKey
-from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
+from xnai_operator.api.kinds import XNAI_SERVICE
+from xnai_operator.cli import documents
+from xnai_operator.cli.client import with_api
+from xnai_operator.cli.output import Exit, Format, out, show
 from xnai_operator.config import Config
-from xnai_operator.kube import manifests
+from xnai_operator.host.ladder_file import stored_ladder
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.kube.client import KubeClient
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.types import NodePressure, Plan
 from xnai_operator.reconcile.gather import Gatherer
-from xnai_operator.reconcile.memory_watch import stored_ladder
 from xnai_operator.reconcile.mount_watch import MountWatch
-from xnai_operator.render.intent import PodIntent
-from xnai_operator.tmpfs.mounts import merged
 
 
-def rendered(config: Config, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pod of each XnaiService among `bodies`, with the policies among them; offline. Files of ConfigMaps and
-    Secrets not among them are shown empty. Raises ManifestError, SpecError."""
-    contents: dict[str, dict[ContentKey, dict[str, bytes]]] = {}
-    services, policies = [], []
-    for body in bodies:
-        where = f"{body['kind']} {body['metadata']['name']}"
-        try:
-            if body["kind"] == XNAI_SERVICE.name:
-                services.append(resources.service(body))
-            elif body["kind"] == TMPFS_POLICY.name:
-                policies.append(resources.policy(body))
-        except resources.InvalidResourceError as error:
-            raise manifests.ManifestError(f"{where}: {error}") from error
-    for service in services:
-        known = contents.setdefault(service.namespace, {})
-        storage = service.spec.storage
-        for kind, sources in ((CONFIG_MAP.name, storage.config), (SECRET.name, storage.secrets)):
-            for source in sources:
-                known.setdefault((kind, source.name), {}).update(dict.fromkeys(source.keys, b""))
-    render = wiring.renderer(config)
-    return [
-        render(PodIntent(service=s, tmpfs=merged(s, policies), contents=contents[s.namespace])).document
-        for s in services
-    ]
+def run(files: list[str], output: Format) -> None:
+    """Print what would change; exit code 1 when something would."""
+    config, bodies = Config.read(), documents.read(files)
+    rows = changes(*with_api(config, lambda api: planned(config, api, bodies, time.time())))
+    if rows or output is not Format.TABLE:
+        show(rows, ("action", "pod", "reason", "message"), output)
+    else:
+        out.print("no changes")
+    if rows:
+        raise typer.Exit(Exit.CONDITION_FALSE)
 
 
 async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]], now: float) -> tuple[Plan, set[str]]:

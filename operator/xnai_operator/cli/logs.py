@@ -1,0 +1,29 @@
+"""`xnai logs`: the output of a service, or of a process of the control plane."""
+
+import asyncio
+
+from xnai_operator import wiring
+from xnai_operator.cli.output import Exit, fail
+from xnai_operator.config import Config
+from xnai_operator.errors import BackendError
+
+
+def run(name: str, namespace: str, tail: int) -> None:
+    """Print the last `tail` lines."""
+    config = Config.read()
+    own = config.logs / f"{name}.log"
+    if own.exists():
+        print("\n".join(own.read_text(errors="replace").splitlines()[-tail:]))  # noqa: T201
+        return
+
+    async def read() -> str:
+        backend = wiring.backend(config)
+        try:
+            return await backend.logs(f"{namespace}.{name}", tail)
+        finally:
+            await backend.close()
+
+    try:
+        print(asyncio.run(read()), end="")  # noqa: T201
+    except BackendError as error:
+        fail(f"{namespace}/{name}: {error.message}", Exit.UNAVAILABLE)
