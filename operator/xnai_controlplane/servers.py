@@ -4,8 +4,10 @@ from pathlib import Path
 
 from xnai_controlplane.process import Process
 
-# Half of Go's default heap growth target and less: 265 -> 219 MiB for the API server, no visible slowdown.
-_SMALL = {"GOGC": "30"}
+# How far Go lets the heap grow between two collections, in percent (100 unless set). Of all three, MiB anonymous at rest,
+# and CPU of kube-apiserver for 1,000 objects: 50: 200; 30: 177, 6.6 s; 20: 167, 7.0 s; 10: 153, 10 to 13 s. What else was
+# tried is in docs/explanation/footprint.md.
+_SMALL = {"GOGC": "20"}
 
 
 def etcd(binaries: Path, data: Path, runtime: Path) -> Process:

@@ -1,0 +1,42 @@
+"""How the server is started in the background."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xnai_operator.cli import background, serve
+from xnai_operator.config import Config
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("XNAI_INSTANCE", "test")
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+    return Config.read()
+
+
+def test_the_systemd_unit_sets_what_the_server_needs(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "XDG_RUNTIME_DIR" / "systemd").mkdir(parents=True)
+    (tmp_path / "XDG_RUNTIME_DIR" / "systemd" / "private").touch()
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    background.start(config)
+    unit = (tmp_path / "XDG_CONFIG_HOME/systemd/user/xnai-test.service").read_text().splitlines()
+    assert f"ExecStart={sys.executable} -m xnai_operator.cli.serve" in unit
+    assert "Environment=PATH=/bin:/usr/bin XNAI_INSTANCE=test" in unit
+    assert commands[-1] == ["systemctl", "--user", "--quiet", "enable", "--now", "xnai-test.service"]
+
+
+def test_podman_makes_the_user_namespace_before_its_service(tmp_path: Path) -> None:
+    process = serve.podman_service(tmp_path / "xnai" / "podman.sock")
+    steps = [step.strip() for step in process.argv[-1].split(";")]
+    assert steps[1:] == [
+        "podman unshare true",
+        f'exec podman system service --time=0 "unix://{tmp_path}/xnai/podman.sock"',
+    ]
