@@ -133,7 +133,7 @@ async def _api(config: Config, deadline: float, show: Progress) -> KubeClient:
                 return api
         runs = serve.server_pid(config) is not None
         # Until it runs the log ends with what the last one said.
-        show.say("control plane", background.last_lines(config, 1).strip() if runs else "starting")
+        show.say("control plane", (background.last_lines(config, 1).strip() if runs else "") or "starting")
         if not runs:
             seen = seen or time.monotonic()
             if time.monotonic() - seen > 10:
