@@ -4,9 +4,9 @@ from pathlib import Path
 
 from xnai_controlplane.process import Process
 
-# How far Go lets the heap grow between two collections, in percent (100 unless set). Of all three, MiB anonymous at rest,
-# and CPU of kube-apiserver for 1,000 objects: 50: 200; 30: 177, 6.6 s; 20: 167, 7.0 s; 10: 153, 10 to 13 s. What else was
-# tried is in docs/explanation/footprint.md.
+# How far Go lets the heap grow between two collections, in percent (100 unless set). MiB anonymous of all three,
+# and seconds of CPU of kube-apiserver for 1,000 objects: 50: 200; 30: 177, 6.6; 20: 167, 7.0; 10: 153, 10 to 13.
+# What else was tried is in docs/explanation/footprint.md.
 _SMALL = {"GOGC": "20"}
 
 
