@@ -7,6 +7,7 @@ from pathlib import Path
 from xnai_operator.backends.podman import PodmanBackend
 from xnai_operator.config import Config
 from xnai_operator.host import node
+from xnai_operator.host.files import write_atomically
 from xnai_operator.plan.types import Node
 from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
@@ -16,12 +17,7 @@ from xnai_operator.render.intent import Renderer
 def installation_key(path: Path) -> bytes:
     """The key of the hashes, made on first use: 32 bytes, readable by the user alone."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-        temporary.replace(path)
+        write_atomically(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 

@@ -1,11 +1,11 @@
 """Which API server this user's operator and commands talk to: the private one, or that of `xnai up --context`."""
 
-import os
 import subprocess
 from pathlib import Path
 
 from xnai_controlplane import ControlPlane
 from xnai_operator.config import Config
+from xnai_operator.host.files import write_atomically
 
 
 class ContextError(Exception):
@@ -41,7 +41,4 @@ def use_context(config: Config, context: str | None) -> None:
         raise ContextError("--context needs kubectl on PATH to read your kubeconfig") from None
     if done.returncode != 0:
         raise ContextError(f"{done.stderr.decode().strip()}; `kubectl config get-contexts` lists them")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(done.stdout)
+    write_atomically(target, done.stdout)
