@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman.backend import PodmanBackend, connect
 from xnai_operator.render.installation import Installation
 
 IMAGE = "localhost/xnai-test:1"
@@ -118,11 +118,11 @@ def installation(runtime_dir: Path) -> Installation:
 @contextlib.asynccontextmanager
 async def on_podman(socket: str, installation: Installation) -> AsyncIterator[PodmanBackend]:
     """A back end on the session's Podman; its pods go with it."""
-    backend = PodmanBackend(socket, installation)
+    backend = connect(socket, installation)
     yield backend
-    for pod in (await backend.observe()).pods.values():
-        await backend.stop(pod.name, 0)
-    await backend.close()
+    for pod in (await backend.runtime.observe()).pods.values():
+        await backend.runtime.stop(pod.name, 0)
+    await backend.runtime.close()
 
 
 @pytest_asyncio.fixture

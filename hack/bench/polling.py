@@ -8,7 +8,6 @@ namespace is counted. Needs the stack (`make up`).
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
 from xnai_operator import wiring
+from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.config import Config
 from xnai_operator.host.memory_reader import MemoryReader, cpu_seconds
 from xnai_operator.reconcile.engine import MEMORY_SECONDS, MOUNT_SECONDS
@@ -25,36 +25,24 @@ GOAL = 0.5
 TIMES = 200
 
 
-def helpers() -> list[int]:
-    """Processes of the helper that this one started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"PPid:\t{os.getpid()}\n" in (entry / "status").read_text():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+def cpu(helper: int | None) -> float:
+    """CPU seconds of this process and of the helper."""
+    return time.process_time() + (cpu_seconds(helper) if helper is not None else 0.0)
 
 
-def cpu() -> float:
-    """CPU seconds of this process and its helpers."""
-    return time.process_time() + sum(cpu_seconds(pid) for pid in helpers())
-
-
-async def cost(work: Callable[[], Awaitable[object]]) -> float:
+async def cost(backend: PodmanBackend, work: Callable[[], Awaitable[object]]) -> float:
     """CPU milliseconds of one call."""
     await work()
-    before = cpu()
+    before = cpu(backend.helper.pid)
     for _ in range(TIMES):
         await work()
-    return (cpu() - before) / TIMES * 1000
+    return (cpu(backend.helper.pid) - before) / TIMES * 1000
 
 
 async def main() -> int:
     config = Config.read()
     backend, signals = wiring.backend(config), MemoryReader()
-    pods = [pod for pod in (await backend.observe()).pods.values() if pod.running]
+    pods = [pod for pod in (await backend.runtime.observe()).pods.values() if pod.running]
     if not pods:
         print("no pod runs; `make up` first", file=sys.stderr)
         return 1
@@ -71,7 +59,7 @@ async def main() -> int:
 
     async def mounts() -> None:
         for pod in pods:
-            await backend.mounts(pod)
+            await backend.node_agent.mounts(pod)
 
     looks = (
         ("MemAvailable and PSI of the machine", memory, MEMORY_SECONDS),
@@ -82,12 +70,12 @@ async def main() -> int:
     print(f"{'look':<44} {'CPU ms':>8} {'each':>6} {'% of a core':>12}")
     total = 0.0
     for name, work, seconds in looks:
-        took = await cost(work)
+        took = await cost(backend, work)
         share = took / seconds / 10
         total += share
         print(f"{name:<44} {took:>8.3f} {seconds:>4.0f} s {share:>12.3f}")
     print(f"{'all':<44} {'':>8} {'':>6} {total:>12.3f}   goal {GOAL} {'ok' if total <= GOAL else 'ABOVE'}")
-    await backend.close()
+    await backend.runtime.close()
     return 0 if total <= GOAL else 1
 
 

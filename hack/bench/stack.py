@@ -23,7 +23,7 @@ import yaml
 
 from xnai_operator import wiring
 from xnai_operator.api import resources
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.cli import api_server, serve
 from xnai_operator.config import Config
 from xnai_operator.kube.client import KubeClient
@@ -93,7 +93,7 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
     document["metadata"]["labels"] = {"app": "raw"}
     text = yaml.safe_dump(document)
     began = time.time()
-    await backend._transport.call(
+    await backend.transport.call(
         "POST",
         "/kube/play",
         params={"network": f"xnai-default:alias=raw-{number}"},
@@ -112,7 +112,7 @@ async def starts(config: Config) -> None:
         applied.append(await one_apply(api, number))
         played.append(await one_play(config, backend, number))
     await api.close()
-    await backend.close()
+    await backend.runtime.close()
     for what, share in (("median", 0.5), ("p95", 0.95)):
         a, p = percentile(applied, share), percentile(played, share)
         row(f"apply to container started, {what}", f"{a * 1000:.0f} ms")
@@ -127,7 +127,7 @@ def processes() -> dict[str, list[int]]:
         "kube-apiserver": "/kube-apiserver\0",
         "kube-controller-manager": "/kube-controller-manager\0",
         "operator": "-m\0xnai_operator\0",
-        "helper": "backends/podman/helper",
+        "helper": "xnai_operator.backends.podman.helper\0",
         "xnai serve": "-m\0xnai_operator.cli.serve\0",
         "podman service": "podman\0system\0service",
     }

@@ -109,7 +109,7 @@ async def run(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, watching, return_exceptions=True)
-        await backend.close()
+        await backend.runtime.close()
         await api.close()
 
 

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman.backend import PodmanBackend, connect
 from xnai_operator.config import Config
 from xnai_operator.host import node
 from xnai_operator.host.files import write_atomically
@@ -51,4 +51,4 @@ def node_resources(config: Config) -> Node:
 
 def backend(config: Config) -> PodmanBackend:
     """The Podman back end on the operator's own service."""
-    return PodmanBackend(str(config.podman_socket), installation(config))
+    return connect(str(config.podman_socket), installation(config))

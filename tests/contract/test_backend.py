@@ -47,12 +47,12 @@ def pod(installation: Installation, name: str = "contract", variant: Variant = A
 
 
 async def found(backend: Backend, name: str = "test.contract") -> ObservedPod | None:
-    return (await backend.observe()).pods.get(name)
+    return (await backend.runtime.observe()).pods.get(name)
 
 
 async def test_a_started_pod_is_observed_with_its_labels(backend: Backend, installation: Installation) -> None:
     wanted = pod(installation)
-    await backend.start(wanted)
+    await backend.runtime.start(wanted)
     seen = await found(backend)
     assert seen is not None
     assert (seen.namespace, seen.service, seen.uid, seen.hash, seen.running) == (
@@ -79,14 +79,14 @@ async def test_a_started_pod_is_observed_with_its_sections_and_variant(
 
 
 async def test_the_runtime_says_what_it_is(backend: Backend) -> None:
-    kind, version = (await backend.observe()).runtime.split()
+    kind, version = (await backend.runtime.observe()).runtime.split()
     assert (kind in {"podman", "fake"}, version[0].isdigit()) == (True, True)
 
 
 async def test_starting_again_replaces_the_pod(backend: Backend, installation: Installation) -> None:
-    await backend.start(pod(installation))
+    await backend.runtime.start(pod(installation))
     first = await found(backend)
-    await backend.start(pod(installation, env=[{"name": "A", "value": "1"}]))
+    await backend.runtime.start(pod(installation, env=[{"name": "A", "value": "1"}]))
     second = await found(backend)
     assert first is not None
     assert second is not None
@@ -94,10 +94,10 @@ async def test_starting_again_replaces_the_pod(backend: Backend, installation: I
 
 
 async def test_what_cannot_be_started_takes_nothing_down(backend: Backend, installation: Installation) -> None:
-    await backend.start(pod(installation))
+    await backend.runtime.start(pod(installation))
     before = await found(backend)
     with pytest.raises(BackendError) as refused:
-        await backend.start(pod(installation, image="localhost/no-such-image:1"))
+        await backend.runtime.start(pod(installation, image="localhost/no-such-image:1"))
     assert refused.value.reason is Reason.IMAGE_MISSING
     assert await found(backend) == before
 
@@ -105,50 +105,50 @@ async def test_what_cannot_be_started_takes_nothing_down(backend: Backend, insta
 async def test_a_volume_of_another_service_must_be_there(backend: Backend, installation: Installation) -> None:
     storage = {"volumes": [{"name": "data", "service": "nobody", "mountPath": "/data"}]}
     with pytest.raises(BackendError) as refused:
-        await backend.start(pod(installation, storage=storage))
+        await backend.runtime.start(pod(installation, storage=storage))
     assert refused.value.reason is Reason.VOLUME_MISSING
 
 
 async def test_a_stopped_pod_is_gone_and_its_volume_stays(backend: Backend, installation: Installation) -> None:
-    await backend.start(pod(installation, storage={"volumes": [{"name": "data", "mountPath": "/data"}]}))
-    await backend.stop("test.contract", 0)
-    observed = await backend.observe()
+    await backend.runtime.start(pod(installation, storage={"volumes": [{"name": "data", "mountPath": "/data"}]}))
+    await backend.runtime.stop("test.contract", 0)
+    observed = await backend.runtime.observe()
     assert ("test.contract" in observed.pods, "test.contract.data" in observed.volumes) == (False, True)
 
 
 async def test_stopping_what_is_gone_is_no_error(backend: Backend) -> None:
-    await backend.stop("test.nobody", 0)
+    await backend.runtime.stop("test.nobody", 0)
 
 
 async def test_the_mounts_are_as_wanted(backend: Backend, installation: Installation) -> None:
     wanted = pod(installation, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi", "mode": "0700"}]})
-    await backend.start(wanted)
+    await backend.runtime.start(wanted)
     seen = await found(backend)
     assert seen is not None
-    assert differences(wanted.tmpfs, await backend.mounts(seen)) == []
+    assert differences(wanted.tmpfs, await backend.node_agent.mounts(seen)) == []
 
 
 async def test_usage_counts_every_tmpfs(backend: Backend, installation: Installation) -> None:
     wanted = pod(installation, storage={"tmpfs": [{"mountPath": "/scratch", "size": "2Mi"}]})
-    await backend.start(wanted)
+    await backend.runtime.start(wanted)
     seen = await found(backend)
     assert seen is not None
-    assert (await backend.usage(seen)).tmpfs_size == sum(tmpfs.size for tmpfs in wanted.tmpfs)
+    assert (await backend.node_agent.usage(seen)).tmpfs_size == sum(tmpfs.size for tmpfs in wanted.tmpfs)
 
 
 async def test_changes_tells_of_a_start(backend: Backend, installation: Installation) -> None:
-    changes = backend.changes()
+    changes = backend.runtime.changes()
     await anext(changes)
     told = asyncio.ensure_future(anext(changes))
     await asyncio.sleep(0)
-    await backend.start(pod(installation))
+    await backend.runtime.start(pod(installation))
     await asyncio.wait_for(told, 20)
     await changes.aclose()  # type: ignore[attr-defined]
 
 
 async def test_logs_of_what_is_not_there_are_an_error(backend: Backend) -> None:
     with pytest.raises(BackendError):
-        await backend.logs("test.nobody", 10)
+        await backend.runtime.logs("test.nobody", 10)
 
 
 @pytest.mark.parametrize("inference", [True, False])
@@ -159,9 +159,11 @@ async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.gguf").touch()
     wanted = pod(installation, **({"inference": {"model": {"file": "m.gguf"}}} if inference else {}))
-    await backend.start(wanted)
-    await backend.signal_pressure(wanted.name, 4)
+    await backend.runtime.start(wanted)
+    await backend.node_agent.signal_pressure(wanted.name, 4)
     seen = await found(backend)
     assert seen is not None
     assert seen.running
-    assert (await backend.usage(seen)).tmpfs_size == sum(tmpfs.size for tmpfs in wanted.tmpfs)  # the signal is none
+    assert (await backend.node_agent.usage(seen)).tmpfs_size == sum(
+        tmpfs.size for tmpfs in wanted.tmpfs
+    )  # the signal is none

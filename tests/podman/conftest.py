@@ -5,7 +5,7 @@ from typing import Any
 
 from xnai_operator.api import resources
 from xnai_operator.api.contents import Contents
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
@@ -43,8 +43,8 @@ def rendered(
 
 
 async def started(backend: PodmanBackend, pod: RenderedPod) -> ObservedPod:
-    await backend.start(pod)
-    found = (await backend.observe()).pods[pod.name]
+    await backend.runtime.start(pod)
+    found = (await backend.runtime.observe()).pods[pod.name]
     assert found.running
     return found
 

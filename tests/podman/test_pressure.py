@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.podman.conftest import inside
 from tests.unit.models.test_gguf import WHOLE
 from tests.unit.world import World
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.render.installation import Installation
 
 RUN = {"image": "localhost/xnai-test:1", "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0}
@@ -35,10 +35,10 @@ async def test_the_ladder_is_climbed_and_left_again(
 
     async def passes(available: float, seconds: float) -> set[str]:
         await world.read_memory(available, seconds)
-        pods = (await podman_backend.observe()).pods
+        pods = (await podman_backend.runtime.observe()).pods
         world.signals.resting = {pod.pid for pod in pods.values()}
         await world.read_memory(available, 0)
-        return {pod.service for pod in (await podman_backend.observe()).pods.values() if pod.running}
+        return {pod.service for pod in (await podman_backend.runtime.observe()).pods.values() if pod.running}
 
     assert await passes(0.6, 1) == {"high", "model", "low"}
     assert (context(), told()) == ("2048 f16", "0")

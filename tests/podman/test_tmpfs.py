@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
-from xnai_operator.backends.podman import PodmanBackend
+from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman.backend import PodmanBackend
+from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.mount_check import differences
 from xnai_operator.render import names
@@ -30,18 +32,18 @@ async def test_every_mount_is_as_wanted_in_the_running_container_after_every_sta
     wanted = {"storage": {"tmpfs": [*MOUNTS, OTHERS]}, "security": {"userNamespace": namespace}}
     pod = rendered("mounts", installation, **wanted)
     found = await started(podman_backend, pod)
-    assert differences(pod.tmpfs, await podman_backend.mounts(found)) == []
+    assert differences(pod.tmpfs, await podman_backend.node_agent.mounts(found)) == []
     for commands in RESTARTS:
         for command in commands.format(pod.name).split("; "):
             done = subprocess.run(["podman", *command.split()], capture_output=True, text=True, check=False)
             assert (done.returncode, done.stderr) == (0, "")
         deadline = time.monotonic() + 20
-        while not (found := (await podman_backend.observe()).pods[pod.name]).running:
+        while not (found := (await podman_backend.runtime.observe()).pods[pod.name]).running:
             assert time.monotonic() < deadline, commands
             await asyncio.sleep(0.1)
-        assert differences(pod.tmpfs, await podman_backend.mounts(found)) == [], commands
+        assert differences(pod.tmpfs, await podman_backend.node_agent.mounts(found)) == [], commands
     found = await started(podman_backend, rendered("mounts", installation, env=[{"name": "A", "value": "1"}], **wanted))
-    assert differences(pod.tmpfs, await podman_backend.mounts(found)) == []
+    assert differences(pod.tmpfs, await podman_backend.node_agent.mounts(found)) == []
 
 
 async def test_a_write_past_the_size_is_refused(podman_backend: PodmanBackend, installation: Installation) -> None:
@@ -60,12 +62,12 @@ async def test_files_without_content_are_bounded_too(podman_backend: PodmanBacke
     fill = "cd /cache; i=0; while [ $i -lt 1600 ]; do : >f$i || exit 1; i=$((i + 1)); done"
 
     async def inodes(size: str) -> list[int]:
-        return [m.inodes for m in await podman_backend.mounts(found) if m.mount_path == "/cache"]
+        return [m.inodes for m in await podman_backend.node_agent.mounts(found) if m.mount_path == "/cache"]
 
     assert (inside("test.inodes", "sh", "-c", fill).returncode, await inodes("2Mi")) == (1, [1536])
-    await podman_backend.resize(pods["4Mi"])
+    await podman_backend.node_agent.resize(pods["4Mi"])
     assert (inside("test.inodes", "sh", "-c", fill).returncode, await inodes("4Mi")) == (0, [2048])
-    await podman_backend.resize(pods["1Mi"])  # fewer than there are is no fault
+    await podman_backend.node_agent.resize(pods["1Mi"])  # fewer than there are is no fault
     assert await inodes("1Mi") == [1601]
 
 
@@ -92,7 +94,7 @@ async def test_a_changed_size_holds_at_the_next_start(
     for size in ("2Mi", "3Mi"):
         pod = rendered("resized", installation, storage={"tmpfs": [{"mountPath": "/tmp", "size": size}]})
         found = await started(podman_backend, pod)
-    (mount,) = [m for m in await podman_backend.mounts(found) if m.mount_path == "/tmp"]
+    (mount,) = [m for m in await podman_backend.node_agent.mounts(found) if m.mount_path == "/tmp"]
     assert mount.size == 3 << 20
 
 
@@ -116,13 +118,13 @@ async def test_a_size_is_changed_while_the_pod_runs(podman_backend: PodmanBacken
     ]
     found = await started(podman_backend, pods[0])
     assert inside("test.live", "sh", "-c", "echo kept >/cache/file").returncode == 0
-    await podman_backend.resize(pods[1])
-    assert differences(pods[1].tmpfs, await podman_backend.mounts(found)) == []
+    await podman_backend.node_agent.resize(pods[1])
+    assert differences(pods[1].tmpfs, await podman_backend.node_agent.mounts(found)) == []
     assert inside("test.live", "cat", "/cache/file").stdout == "kept\n"
     assert inside("test.live", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=4").returncode == 0
     with pytest.raises(BackendError):
-        await podman_backend.resize(pods[0])
-    assert differences(pods[1].tmpfs, await podman_backend.mounts(found)) == []
+        await podman_backend.node_agent.resize(pods[0])
+    assert differences(pods[1].tmpfs, await podman_backend.node_agent.mounts(found)) == []
 
 
 async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
@@ -135,7 +137,7 @@ async def test_a_full_tmpfs_is_seen_and_the_neighbour_has_its_own(
         found[name] = await started(podman_backend, pod)
     assert inside("test.full", "dd", "if=/dev/zero", "of=/cache/big", "bs=1M", "count=4").returncode == 1
     used = {
-        name: next(m for m in await podman_backend.mounts(each) if m.mount_path == "/cache").used
+        name: next(m for m in await podman_backend.node_agent.mounts(each) if m.mount_path == "/cache").used
         for name, each in found.items()
     }
     assert used == {"full": 2 << 20, "neighbour": 0}
@@ -150,7 +152,7 @@ async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
     found = await started(podman_backend, pod)
     assert found.variant == pod.variant
     assert inside(pod.name, "dd", "if=/dev/zero", "of=/app/.cache/big", "bs=1M", "count=4").returncode == 0
-    assert "/app/.cache" not in {mount.mount_path for mount in await podman_backend.mounts(found)}
+    assert "/app/.cache" not in {mount.mount_path for mount in await podman_backend.node_agent.mounts(found)}
 
 
 @pytest.mark.parametrize("namespace", USER_NAMESPACES)
@@ -185,8 +187,8 @@ async def test_a_volume_that_stood_for_a_tmpfs_goes_when_nobody_has_it(
     for on_disk, expected in ((frozenset({"/cache"}), kept | {stands}), (frozenset[str](), kept)):
         pod = rendered("scratch", installation, on_disk=on_disk, storage=storage)
         await started(podman_backend, pod)
-        await podman_backend.sweep({pod.name})
-        volumes = (await podman_backend.observe()).volumes
+        await podman_backend.node_agent.sweep({pod.name})
+        volumes = (await podman_backend.runtime.observe()).volumes
         assert {name for name in volumes if name.startswith("test.scratch.")} == expected
 
 
@@ -195,16 +197,19 @@ async def test_a_disk_without_room_takes_no_running_pod_down(
 ) -> None:
     storage = {"tmpfs": [{"mountPath": "/cache", "size": "2Mi"}]}
     before = await started(podman_backend, rendered("noroom", installation, storage=storage))
-    call = podman_backend._helper.call
+    call = podman_backend.helper.call
 
-    async def full(operation: str, *arguments: Any, **named: Any) -> dict[str, Any]:
-        answer = await call(operation, *arguments, **named)
-        return answer | {"used": answer["free"] + 1} if operation == "room" else answer
+    async def full(operation: protocol.Operation[Any, Any], request: Any) -> Any:
+        answer = await call(operation, request)
+        return {**answer, "used": answer["free"] + 1} if operation is protocol.ROOM else answer
 
-    monkeypatch.setattr(podman_backend._helper, "call", full)
-    with pytest.raises(BackendError, match="do not fit on the disk"):
-        await podman_backend.start(rendered("noroom", installation, on_disk=frozenset({"/cache"}), storage=storage))
-    assert (await podman_backend.observe()).pods["test.noroom"] == before
+    monkeypatch.setattr(podman_backend.helper, "call", full)
+    with pytest.raises(BackendError, match="do not fit on the disk") as refused:
+        await podman_backend.runtime.start(
+            rendered("noroom", installation, on_disk=frozenset({"/cache"}), storage=storage)
+        )
+    assert refused.value.reason is Reason.DISK_FULL
+    assert (await podman_backend.runtime.observe()).pods["test.noroom"] == before
 
 
 WRITES = {"name": "fill", "command": ["sh", "-c", "echo ready > /cache/state; id -u >> /cache/state"]}
@@ -227,8 +232,8 @@ async def test_an_init_container_that_fails_leaves_nothing_behind(
 ) -> None:
     pod = rendered("unprepared", installation, initContainers=[{**WRITES, "command": ["sh", "-c", "exit 3"]}])
     with pytest.raises(BackendError, match="exited with code 3"):
-        await podman_backend.start(pod)
-    assert pod.name not in (await podman_backend.observe()).pods
+        await podman_backend.runtime.start(pod)
+    assert pod.name not in (await podman_backend.runtime.observe()).pods
 
 
 @pytest.mark.parametrize("programs", [False, True])

@@ -14,7 +14,8 @@ import pytest
 
 from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.api.conditions import Reason
-from xnai_operator.backends.podman import PodmanBackend, id_ranges
+from xnai_operator.backends.podman import id_ranges
+from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest
 from xnai_operator.plan.observed import ObservedPod
@@ -33,9 +34,9 @@ async def test_a_start_failure_told_in_a_200_is_an_error_and_leaves_nothing(
         taken.listen()
         ports = [{"name": "http", "containerPort": 80, "hostPort": taken.getsockname()[1]}]
         with pytest.raises(BackendError) as failed:
-            await podman_backend.start(rendered("taken", installation, ports=ports))
+            await podman_backend.runtime.start(rendered("taken", installation, ports=ports))
     assert (failed.value.reason, "address already in use" in failed.value.message) == (Reason.START_FAILED, True)
-    assert "test.taken" not in (await podman_backend.observe()).pods
+    assert "test.taken" not in (await podman_backend.runtime.observe()).pods
     assert list(Path(installation.runtime_dir, "tmpfs").glob("test.taken.*")) == []
 
 
@@ -43,7 +44,7 @@ async def test_a_program_that_is_not_there_leaves_nothing(
     podman_backend: PodmanBackend, installation: Installation
 ) -> None:
     with pytest.raises(BackendError, match="no-such-program"):
-        await podman_backend.start(rendered("missing", installation, command=["/no-such-program"]))
+        await podman_backend.runtime.start(rendered("missing", installation, command=["/no-such-program"]))
     assert "test.missing" not in podman("pod", "ls", "--format", "{{.Name}}").split()
 
 
@@ -53,7 +54,7 @@ async def test_names_that_differ_by_a_hyphen_do_not_clash(
     volume = {"volumes": [{"name": "data", "mountPath": "/data"}]}
     for namespace, name in (("test", "a"), ("test", "a-main"), ("test-a", "main")):
         await started(podman_backend, rendered(name, installation, namespace=namespace, storage=volume))
-    observed = await podman_backend.observe()
+    observed = await podman_backend.runtime.observe()
     assert {"test.a.data", "test.a-main.data", "test-a.main.data"} <= observed.volumes
 
 
@@ -109,9 +110,9 @@ async def test_a_volume_belongs_to_the_service_although_the_image_says_otherwise
 
 
 async def test_podman_does_not_restart_what_ends(podman_backend: PodmanBackend, installation: Installation) -> None:
-    await podman_backend.start(rendered("ends", installation, command=["sh", "-c", "exit 3"]))
+    await podman_backend.runtime.start(rendered("ends", installation, command=["sh", "-c", "exit 3"]))
     subprocess.run(["podman", "wait", "test.ends-main"], check=True, capture_output=True)
-    pod = (await podman_backend.observe()).pods["test.ends"]
+    pod = (await podman_backend.runtime.observe()).pods["test.ends"]
     assert (pod.running, pod.exit_code, pod.finished_at > 0) == (False, 3, True)
     assert json.loads(podman("inspect", "test.ends-main"))[0]["RestartCount"] == 0
 
@@ -122,9 +123,9 @@ async def test_a_pod_of_somebody_else_is_not_touched(
     podman("pod", "create", "--name", "test.theirs")
     try:
         with pytest.raises(BackendError, match="not this operator's"):
-            await podman_backend.start(rendered("theirs", installation))
+            await podman_backend.runtime.start(rendered("theirs", installation))
         assert "test.theirs" in podman("pod", "ls", "--format", "{{.Name}}").split()
-        assert "test.theirs" not in (await podman_backend.observe()).pods
+        assert "test.theirs" not in (await podman_backend.runtime.observe()).pods
     finally:
         podman("pod", "rm", "--force", "test.theirs")
 
@@ -153,9 +154,9 @@ async def test_probes_of_ports_that_are_not_published(
 ) -> None:
     web = ["sh", "-c", "echo hello >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"]
     pod = await started(podman_backend, rendered("web", installation, command=web))
-    while not (await podman_backend.probe(pod, ProbeRequest(2, tcp=8080))).success:
+    while not (await podman_backend.node_agent.probe(pod, ProbeRequest(2, tcp=8080))).success:
         pass
-    found = [await podman_backend.probe(pod, request) for request, _, _ in PROBES]
+    found = [await podman_backend.node_agent.probe(pod, request) for request, _, _ in PROBES]
     assert [(result.success, result.message) for result in found] == [(ok, text) for _, ok, text in PROBES]
 
 
@@ -218,8 +219,8 @@ async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBacke
     kept = {"security": {"userNamespace": "KeepId"}}
     await started(podman_backend, rendered("all", installation, **kept))  # leaves Podman no id to choose
     await started(podman_backend, rendered("shares", installation))
-    await asyncio.gather(*(podman_backend.start(rendered(name, installation, **own)) for name in ("one", same)))
-    observed = (await podman_backend.observe()).pods
+    await asyncio.gather(*(podman_backend.runtime.start(rendered(name, installation, **own)) for name in ("one", same)))
+    observed = (await podman_backend.runtime.observe()).pods
     parts = [part for name in ("one", same) for part in ranges(observed[f"test.{name}"])]
     assert [a for a, b in itertools.combinations(parts, 2) if a.start < b.stop and b.start < a.stop] == []
     users = [Path(f"/proc/{observed[f'test.{name}'].pid}").stat().st_uid for name in ("one", same, "shares")]
@@ -233,11 +234,11 @@ async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_r
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
     same = rival("owns")
     before = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
-    await podman_backend.stop("test.owns", 0)
+    await podman_backend.runtime.stop("test.owns", 0)
     other = ranges(await started(podman_backend, rendered(same, installation, **own)))
     again = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     assert (before == again, before == other) == (True, False)
-    await podman_backend.stop("test.owns", 0)
+    await podman_backend.runtime.stop("test.owns", 0)
     podman("volume", "rm", "test.owns.left")
 
 
@@ -249,10 +250,10 @@ async def test_a_pod_keeps_the_ids_of_its_volume_when_those_it_would_have_first_
     same = rival("owns")
     await started(podman_backend, rendered(same, installation, **own))
     before = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
-    await podman_backend.stop(f"test.{same}", 0)
+    await podman_backend.runtime.stop(f"test.{same}", 0)
     again = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
     assert before == again
-    await podman_backend.stop("test.owns", 0)
+    await podman_backend.runtime.stop("test.owns", 0)
     podman("volume", "rm", "test.owns.left")
 
 
@@ -261,7 +262,7 @@ async def test_what_it_uses_is_measured_in_ids_of_its_own(
 ) -> None:
     pod = await started(podman_backend, rendered("used", installation, security={"userNamespace": "Auto"}))
     assert inside("test.used", "dd", "if=/dev/zero", "of=/tmp/big", "bs=1M", "count=4").returncode == 0
-    usage = await podman_backend.usage(pod)
+    usage = await podman_backend.node_agent.usage(pod)
     assert (usage.memory > 0, usage.tmpfs_used) == (True, 4 << 20)
 
 
@@ -298,25 +299,25 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     deadline = time.monotonic() + 30
     while not reaches("stranger"):  # as Podman leaves it, once the server listens
         assert time.monotonic() < deadline
-    await podman_backend.allow_ingress_from(server, [client])
+    await podman_backend.node_agent.allow_ingress_from(server, [client])
     assert (reaches("client"), reaches("stranger")) == (True, False)
     with socket.create_connection(("127.0.0.1", 18080), 2) as published:
         published.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert published.recv(8) == b"HTTP/1.1"
-    probed = await podman_backend.probe(server, ProbeRequest(1.0, tcp=8080))
+    probed = await podman_backend.node_agent.probe(server, ProbeRequest(1.0, tcp=8080))
     assert probed.success
     assert inside("test.server", "nslookup", "client").returncode == 0  # its own way out is open
-    await podman_backend.allow_ingress_from(server, [])
+    await podman_backend.node_agent.allow_ingress_from(server, [])
     assert not reaches("client")
 
 
 async def test_a_slow_stop_keeps_nobody_from_looking(podman_backend: PodmanBackend, installation: Installation) -> None:
     deaf = ["sh", "-c", "trap 'echo > /tmp/asked' TERM; while :; do sleep 0.1; done"]
     await started(podman_backend, rendered("deaf", installation, command=deaf))
-    stopping = asyncio.create_task(podman_backend.stop("test.deaf", 15))
+    stopping = asyncio.create_task(podman_backend.runtime.stop("test.deaf", 15))
     while (await asyncio.to_thread(inside, "test.deaf", "ls", "/tmp/asked")).returncode != 0:
         assert not stopping.done()
-    await asyncio.wait_for(podman_backend.observe(), 7)  # and not the rest of fifteen seconds
+    await asyncio.wait_for(podman_backend.runtime.observe(), 7)  # and not the rest of fifteen seconds
     subprocess.run(["podman", "kill", "test.deaf-main"], check=True, capture_output=True)
     await stopping
-    assert "test.deaf" not in (await podman_backend.observe()).pods
+    assert "test.deaf" not in (await podman_backend.runtime.observe()).pods

@@ -1,4 +1,4 @@
-"""A runtime in memory, for tests of what stands above the back ends. Passes the same contract tests as the real one."""
+"""A back end in memory, for tests of the layers above. It passes the same contract tests as the real one."""
 
 import asyncio
 import itertools
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.images import image_id
+from xnai_operator.backends.base import ExecResult
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.memory.allocation import Allocation
@@ -18,8 +19,8 @@ from xnai_operator.render.variant import Variant
 
 
 class FakeBackend:
-    """`images` as in Observed. Tests read `starts` and `stops`, and set `failures` (pod name -> error of the next
-    start) and `unhealthy` (pod names whose probes fail)."""
+    """Both parts of a back end. `images` as in Observed. Tests read `starts` and `stops`, and set `failures` (pod name
+    -> error of the next start) and `unhealthy` (pod names whose probes and commands fail)."""
 
     def __init__(self, images: dict[str, str]) -> None:
         self.images = dict(images)
@@ -44,12 +45,22 @@ class FakeBackend:
         self._pids = itertools.count(1000)
         self._change = asyncio.Condition()
 
-    async def observe(self) -> Observed:
+    @property
+    def runtime(self) -> "FakeBackend":
         """See Backend."""
+        return self
+
+    @property
+    def node_agent(self) -> "FakeBackend":
+        """See Backend."""
+        return self
+
+    async def observe(self) -> Observed:
+        """See Runtime."""
         return Observed(dict(self._pods), dict(self.images), frozenset(self._volumes), runtime="fake 1")
 
     async def start(self, pod: RenderedPod) -> None:
-        """See Backend."""
+        """See Runtime."""
         for name in (pod.image, *pod.init_images):
             if image_id(self.images, name) is None:
                 raise BackendError(Reason.IMAGE_MISSING, f"{name} is not on this machine")
@@ -83,7 +94,7 @@ class FakeBackend:
         await self._changed()
 
     async def stop(self, name: str, grace_seconds: int) -> None:
-        """See Backend."""
+        """See Runtime."""
         if self.hold is not None:
             await self.hold.wait()
         self._pods.pop(name, None)
@@ -97,7 +108,7 @@ class FakeBackend:
         await self._changed()
 
     async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
-        """See Backend."""
+        """See NodeAgent."""
         return [
             ObservedMount(
                 mount_path=tmpfs.mount_path,
@@ -113,36 +124,42 @@ class FakeBackend:
         ]
 
     async def resize(self, pod: RenderedPod) -> None:
-        """See Backend."""
+        """See NodeAgent."""
         self.resizes.append(pod.name)
         self._rendered[pod.name] = pod
 
     async def signal_pressure(self, name: str, step: int) -> None:
-        """See Backend."""
+        """See NodeAgent."""
         if name in self._rendered and self._rendered[name].signal is not None:
             self.told[name] = step
 
     async def allow_ingress_from(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
-        """See Backend."""
+        """See NodeAgent."""
         self.ingress[pod.name] = {client.name for client in clients}
 
     async def usage(self, pod: ObservedPod) -> Usage:
-        """See Backend."""
+        """See NodeAgent."""
         return Usage(self.memory_used.get(pod.name, 0), 0, sum(tmpfs.size for tmpfs in self._rendered[pod.name].tmpfs))
 
     async def probe(self, pod: ObservedPod, request: ProbeRequest) -> ProbeResult:
-        """See Backend."""
+        """See NodeAgent."""
         healthy = pod.name not in self.unhealthy
         return ProbeResult(healthy, "answered" if healthy else "did not answer")
 
     async def logs(self, name: str, tail: int) -> str:
-        """See Backend."""
+        """See Runtime."""
         if name not in self._pods:
             raise BackendError(Reason.POD_MISSING, f"there is no container {name}-{names.CONTAINER}")
         return ""
 
+    async def exec(self, pod: ObservedPod, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+        """See Runtime."""
+        if pod.name not in self._pods:
+            raise BackendError(Reason.POD_MISSING, f"there is no container {pod.name}-{names.CONTAINER}")
+        return ExecResult(exit_code=1 if pod.name in self.unhealthy else 0, output="")
+
     async def changes(self) -> AsyncIterator[None]:
-        """See Backend."""
+        """See Runtime."""
         yield
         while True:
             async with self._change:
@@ -154,8 +171,8 @@ class FakeBackend:
             self._change.notify_all()
 
     async def sweep(self, keep: set[str]) -> list[str]:
-        """See Backend."""
+        """See NodeAgent."""
         return []
 
     async def close(self) -> None:
-        """See Backend."""
+        """See Runtime."""

@@ -38,11 +38,11 @@ async def _stop_pods(config: Config) -> list[str]:
             if process.returncode is not None:
                 return []
             await asyncio.sleep(0.05)
-        pods = list((await backend.observe()).pods)
-        await asyncio.gather(*(backend.stop(name, 10) for name in pods))
-        await backend.sweep(set())
+        pods = list((await backend.runtime.observe()).pods)
+        await asyncio.gather(*(backend.runtime.stop(name, 10) for name in pods))
+        await backend.node_agent.sweep(set())
         return pods
     finally:
-        await backend.close()
+        await backend.runtime.close()
         process.terminate()
         await process.wait()

@@ -19,9 +19,9 @@ def run(name: str, namespace: str, tail: int) -> None:
     async def read() -> str:
         backend = wiring.backend(config)
         try:
-            return await backend.logs(f"{namespace}.{name}", tail)
+            return await backend.runtime.logs(f"{namespace}.{name}", tail)
         finally:
-            await backend.close()
+            await backend.runtime.close()
 
     try:
         print(asyncio.run(read()), end="")  # noqa: T201

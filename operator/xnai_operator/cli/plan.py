@@ -54,12 +54,18 @@ async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]],
         if body["kind"] == XNAI_SERVICE.name:
             named.add(f"{namespace}.{metadata['name']}")
     backend = wiring.backend(config)
-    gatherer = Gatherer(store, backend, wiring.node_resources(config), ModelFolder(config.models), MountWatch(backend))
+    gatherer = Gatherer(
+        store,
+        backend.runtime,
+        wiring.node_resources(config),
+        ModelFolder(config.models),
+        MountWatch(backend.node_agent),
+    )
     gatherer.pressure = lambda: NodePressure(stored_ladder(config.pressure))
     try:
         facts = await gatherer.gather(swept_at=now)
     finally:
-        await backend.close()
+        await backend.runtime.close()
     return decide(facts, now), named
 
 

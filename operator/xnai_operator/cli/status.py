@@ -10,7 +10,7 @@ from xnai_operator.api import resources
 from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import InvalidResourceError
 from xnai_operator.api.status import XnaiServiceStatus
-from xnai_operator.backends.base import Backend, ObservedPod
+from xnai_operator.backends.base import NodeAgent, ObservedPod
 from xnai_operator.cli.client import with_api
 from xnai_operator.cli.output import Exit, Format, mebibytes, out, show
 from xnai_operator.cli.readiness import readiness
@@ -44,15 +44,17 @@ async def rows(config: Config, api: KubeClient) -> list[dict[str, Any]]:
     failure = ""
     try:
         try:
-            pods = (await backend.observe()).pods
+            pods = (await backend.runtime.observe()).pods
         except BackendError as error:
             failure = error.message
-        return [await _row(backend, pods, failure, body) for body in (listed or {}).get("items", [])]
+        return [await _row(backend.node_agent, pods, failure, body) for body in (listed or {}).get("items", [])]
     finally:
-        await backend.close()
+        await backend.runtime.close()
 
 
-async def _row(backend: Backend, pods: Mapping[str, ObservedPod], failure: str, body: dict[str, Any]) -> dict[str, Any]:
+async def _row(
+    node_agent: NodeAgent, pods: Mapping[str, ObservedPod], failure: str, body: dict[str, Any]
+) -> dict[str, Any]:
     metadata = body["metadata"]
     ready, text = readiness(body)
     used = tmpfs_used = tmpfs_size = None
@@ -60,7 +62,7 @@ async def _row(backend: Backend, pods: Mapping[str, ObservedPod], failure: str, 
     pod = pods.get(f"{metadata['namespace']}.{metadata['name']}")
     if pod is not None and pod.running:
         try:
-            usage = await backend.usage(pod)
+            usage = await node_agent.usage(pod)
             used, tmpfs_used, tmpfs_size = usage.memory, usage.tmpfs_used, usage.tmpfs_size
         except BackendError as error:  # it ended a moment ago
             text = error.message

@@ -63,17 +63,18 @@ class Engine:
     """Drives the back end towards the resources in the cache."""
 
     def __init__(self, connections: Connections) -> None:
-        self._backend = connections.backend
+        self._runtime = connections.backend.runtime
+        self._node_agent = connections.backend.node_agent
         self._memory = connections.memory
         self._metrics = connections.metrics
         self._clock = connections.clock
         self._models = ModelFolder(Path(connections.node.models_dir))
-        self._mounts = MountWatch(connections.backend)
-        self._sync = PodSync(connections.backend)
+        self._mounts = MountWatch(self._node_agent)
+        self._sync = PodSync(self._node_agent)
         self._reporter = Reporter(connections.api, connections.cache, connections.metrics, connections.clock)
         self._executor = Executor(connections.backend, self._reporter, self._action_ended)
-        self._prober = Prober(connections.cache.service, connections.backend.probe, self._clock, self.mark_dirty)
-        self._gatherer = Gatherer(connections.cache, connections.backend, connections.node, self._models, self._mounts)
+        self._prober = Prober(connections.cache.service, self._node_agent.probe, self._clock, self.mark_dirty)
+        self._gatherer = Gatherer(connections.cache, self._runtime, connections.node, self._models, self._mounts)
         self._gatherer.busy = lambda: self._executor.busy
         self._gatherer.probes = self._probe_states
         self._gatherer.pressure = lambda: self._memory.facts(self._used)
@@ -173,13 +174,13 @@ class Engine:
 
     async def _sweep(self) -> None:
         self._swept_at = self._clock()
-        for path in await self._backend.sweep(set(self._pods)):
+        for path in await self._node_agent.sweep(set(self._pods)):
             log.info("leftover removed", path=path, reason=Reason.LEFTOVER_REMOVED.value)
 
     async def _watch_runtime(self) -> None:
         while True:
             try:
-                async for _ in self._backend.changes():
+                async for _ in self._runtime.changes():
                     self.mark_dirty()
             except BackendError as error:
                 log.warning("watching the runtime broke off", reason=error.reason.value, message=error.message)
@@ -223,7 +224,7 @@ class Engine:
         self._used_at, used = self._clock(), {}
         for pod in [pod for pod in self._pods.values() if pod.running]:
             with contextlib.suppress(BackendError):  # the container ended a moment ago
-                used[pod.name] = (await self._backend.usage(pod)).memory
+                used[pod.name] = (await self._node_agent.usage(pod)).memory
         self._used = used
 
     async def _watch_mounts(self) -> None:

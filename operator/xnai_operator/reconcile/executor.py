@@ -15,15 +15,15 @@ log = structlog.get_logger()
 
 
 async def _start(backend: Backend, action: Start) -> None:
-    await backend.start(action.pod)
+    await backend.runtime.start(action.pod)
 
 
 async def _stop(backend: Backend, action: Stop) -> None:
-    await backend.stop(action.name, action.grace_seconds)
+    await backend.runtime.stop(action.name, action.grace_seconds)
 
 
 async def _resize(backend: Backend, action: Resize) -> None:
-    await backend.resize(action.pod)
+    await backend.node_agent.resize(action.pod)
 
 
 EXECUTORS: Final[Mapping[type[Action], Callable[[Backend, Any], Awaitable[None]]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 from xnai_operator.api import resources
 from xnai_operator.api.contents import ContentKey
 from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
-from xnai_operator.backends.base import Backend
+from xnai_operator.backends.base import Runtime
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.gguf_header import ModelHeader
@@ -25,13 +25,13 @@ class Gatherer:
     def __init__(
         self,
         cache: ObjectCache,
-        backend: Backend,
+        runtime: Runtime,
         node: Node,
         models: ModelFolder,
         mounts: MountWatch,
     ) -> None:
         self._cache = cache
-        self._backend = backend
+        self._runtime = runtime
         self._node = node
         self._models = models
         self._mounts = mounts
@@ -42,7 +42,7 @@ class Gatherer:
     async def gather(self, swept_at: float = 0.0) -> Facts:
         """The facts of a pass. `swept_at` as in Facts. Raises BackendError when the runtime cannot be observed."""
         busy = self.busy()  # an action that ends while the runtime is observed was seen half done
-        observed = await self._backend.observe()
+        observed = await self._runtime.observe()
         mounts = await self._mounts.of(observed)
         models = await asyncio.to_thread(self._models.read)
         return Facts(

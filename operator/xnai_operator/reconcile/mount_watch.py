@@ -3,16 +3,15 @@
 import contextlib
 from collections.abc import Iterable
 
-from xnai_operator.backends.base import Backend
-from xnai_operator.errors import BackendError
+from xnai_operator.backends.base import NodeAgent
 from xnai_operator.plan.observed import ContainerRun, Observed, ObservedMount, ObservedPod
 
 
 class MountWatch:
     """Remembers the mounts of each container run until they are read again."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, node_agent: NodeAgent) -> None:
+        self._node_agent = node_agent
         self._known: dict[ContainerRun, tuple[ObservedMount, ...]] = {}
 
     async def of(self, observed: Observed) -> dict[str, tuple[ObservedMount, ...]]:
@@ -22,7 +21,7 @@ class MountWatch:
         for run, pod in running.items():
             if run not in self._known:
                 with contextlib.suppress(BackendError):  # the container ended a moment ago
-                    self._known[run] = tuple(await self._backend.mounts(pod))
+                    self._known[run] = tuple(await self._node_agent.mounts(pod))
         return {run.pod: mounts for run, mounts in self._known.items()}
 
     def forget(self, pod: str) -> None:
@@ -35,7 +34,7 @@ class MountWatch:
         changed = False
         for pod in [pod for pod in pods if pod.running]:
             before = self._known.get(pod.run, ())
-            self._known[pod.run] = tuple(await self._backend.mounts(pod))
+            self._known[pod.run] = tuple(await self._node_agent.mounts(pod))
             changed |= [_significant(mount) for mount in self._known[pod.run]] != [_significant(m) for m in before]
         return changed
 

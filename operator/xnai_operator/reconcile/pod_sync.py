@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from xnai_operator.backends.base import Backend
-from xnai_operator.errors import BackendError
+from xnai_operator.backends.base import NodeAgent
 from xnai_operator.memory.ladder import Step
 from xnai_operator.plan.observed import ContainerRun, ObservedPod
 from xnai_operator.plan.types import Plan
@@ -16,8 +15,8 @@ log = structlog.get_logger()
 class PodSync:
     """Remembers what each container run was given, so that nothing is written twice."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, node_agent: NodeAgent) -> None:
+        self._node_agent = node_agent
         self._steps: dict[ContainerRun, Step] = {}
         self._ingress: dict[ContainerRun, frozenset[ContainerRun]] = {}
 
@@ -35,7 +34,7 @@ class PodSync:
         for name, pod in running.items():
             step = plan.steps.get(name, Step.NORMAL)
             if self._steps.get(pod.run) is not step:
-                await self._backend.signal_pressure(name, step)
+                await self._node_agent.signal_pressure(name, step)
                 self._steps[pod.run] = step
 
     async def _allow_ingress(self, plan: Plan, running: Mapping[str, ObservedPod]) -> None:
@@ -48,7 +47,7 @@ class PodSync:
             if self._ingress.get(pod.run) == wanted:
                 continue
             try:
-                await self._backend.allow_ingress_from(pod, clients)
+                await self._node_agent.allow_ingress_from(pod, clients)
             except BackendError as error:  # it ended a moment ago, or nft is missing: the next pass tries again
                 log.warning("network not restricted", pod=name, reason=error.reason.value, message=error.message)
             else:

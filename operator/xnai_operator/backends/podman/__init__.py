@@ -1,5 +1,1 @@
-"""Rootless Podman over its REST API."""
-
-from xnai_operator.backends.podman.backend import PodmanBackend
-
-__all__ = ["PodmanBackend"]
+"""Rootless Podman over its REST API. No import here: the helper program imports this package and must stay small."""

@@ -1,95 +1,145 @@
-"""The client of `userns_helper`: one helper process, started when needed and again when it died."""
+"""The client of the helper program: one process, started when needed and again when it died."""
 
 import asyncio
 import contextlib
 import itertools
 import json
+import os
+import signal
+import socket
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman.helper.protocol import A, Operation, R
 from xnai_operator.errors import BackendError
 
-HELPER: Final = Path(__file__).with_name("helper.py")
-COMMAND: Final = ("podman", "unshare", sys.executable, "-S", "-E", str(HELPER))
-TIMEOUT_SECONDS: Final = 30.0
+SOURCES: Final = Path(__file__).resolve().parents[3]
+"""The helper sees no site-packages (-S): it finds its package in its working directory."""
+PROGRAM: Final = (sys.executable, "-S", "-E", "-m", "xnai_operator.backends.podman.helper")
+LINE_BYTES: Final = 1 << 24
+END_SECONDS: Final = 5.0
+"""From the end of the helper's input until it is killed."""
+START_SECONDS: Final = 30.0
+
+
+@dataclass(kw_only=True)
+class _Connection:
+    """A running helper."""
+
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    ended: bool = False
+    reading: asyncio.Task[None] | None = None
 
 
 class HelperClient:
     """Calls into Podman's user namespace. `command` starts the helper (tests run it without Podman)."""
 
-    def __init__(self, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, command: tuple[str, ...] = ("podman", "unshare", *PROGRAM)) -> None:
         self._command = command
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._connection: _Connection | None = None
         self._ids = itertools.count(1)
         self._starting = asyncio.Lock()
 
-    async def call(self, operation: str, timeout: float = TIMEOUT_SECONDS, **arguments: Any) -> dict[str, Any]:  # noqa: ASYNC109
-        """One operation of the helper. Raises BackendError when it fails, ends or does not answer in time."""
-        process = await self._started()
+    @property
+    def pid(self) -> int | None:
+        """The process id of the helper; None when it does not run."""
+        return None if self._connection is None or self._connection.ended else self._connection.pid
+
+    async def call(self, operation: Operation[R, A], request: R) -> A:
+        """One operation. Raises BackendError when it fails, when the helper ends or does not answer in time."""
+        connection = await self._connected()
         number = next(self._ids)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
-        assert process.stdin is not None
+        connection.waiting[number] = future
+        message = {"id": number, "operation": operation.name, "request": request}
         try:
-            process.stdin.write(json.dumps({"id": number, "op": operation, **arguments}).encode() + b"\n")
-            await process.stdin.drain()
-            reply = await asyncio.wait_for(future, timeout)
-        except (TimeoutError, ConnectionError) as error:
+            connection.writer.write(json.dumps(message).encode() + b"\n")
+            await connection.writer.drain()
+            reply = await asyncio.wait_for(future, operation.seconds)
+        except TimeoutError as error:
             await self.close()
-            raise BackendError(
-                Reason.PODMAN_UNAVAILABLE, f"{operation} in Podman's user namespace did not answer"
-            ) from error
+            raise _failed(f"{operation.name} did not end in {operation.seconds:g} s") from error
+        except ConnectionError as error:
+            await self.close()
+            raise _failed(f"{operation.name}: the helper ended; it is started again") from error
         finally:
-            self._waiting.pop(number, None)
+            connection.waiting.pop(number, None)
         if "error" in reply:
-            raise BackendError(Reason.START_FAILED, f"{operation}: {reply['error']}")
-        answer: dict[str, Any] = reply["ok"]
+            raise _failed(f"{operation.name}: {reply['error']}")
+        answer: A = reply["answer"]
         return answer
 
-    async def _started(self) -> asyncio.subprocess.Process:
+    async def _connected(self) -> _Connection:
         async with self._starting:
-            if self._process is None or self._process.returncode is not None:
-                try:
-                    self._process = await asyncio.create_subprocess_exec(
-                        *self._command,
-                        stdin=asyncio.subprocess.PIPE,
-                        stdout=asyncio.subprocess.PIPE,
-                        limit=1 << 24,
-                    )
-                except FileNotFoundError as error:
-                    raise BackendError(
-                        Reason.PODMAN_UNAVAILABLE, f"{self._command[0]} is not installed; run `xnai doctor`"
-                    ) from error
-                self._reader = asyncio.create_task(self._read(self._process))
-            return self._process
+            if self._connection is None or self._connection.ended:
+                self._connection = await self._start()
+            return self._connection
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        while line := await process.stdout.readline():
-            reply = json.loads(line)
-            future = self._waiting.get(reply.pop("id"))
-            if future is not None and not future.done():
-                future.set_result(reply)
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_result({"error": "the helper in Podman's user namespace ended; it is started again"})
-
-    async def close(self) -> None:
-        """End the helper. Mounts stay: they belong to Podman's mount namespace."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
+    async def _start(self) -> _Connection:
+        ours, theirs = socket.socketpair()
         try:
-            await asyncio.wait_for(process.wait(), 5)
-        except TimeoutError:
+            end = theirs.fileno()
+            process = await asyncio.create_subprocess_exec(*self._command, stdin=end, stdout=end, cwd=SOURCES)
+        except FileNotFoundError as error:
+            ours.close()
+            message = f"{self._command[0]} is not installed; run `xnai doctor`"
+            raise BackendError(Reason.PODMAN_UNAVAILABLE, message) from error
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+        try:
+            # The helper leaves its parent, `podman unshare`, which ends.
+            async with asyncio.timeout(START_SECONDS):
+                first = await reader.readline()
+                code = await process.wait()
+        except TimeoutError as error:
+            writer.close()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        if self._reader is not None:
-            await self._reader
+            raise _failed(f"the helper did not start in {START_SECONDS:g} s") from error
+        if not first:
+            writer.close()
+            raise _failed(f"`{' '.join(self._command[:2])}` ended with {code}; the operator's log has its message")
+        connection = _Connection(pid=json.loads(first)["pid"], reader=reader, writer=writer)
+        connection.reading = asyncio.create_task(_read(connection))
+        return connection
+
+    async def close(self) -> None:
+        """End the helper. Mounts stay: they belong to Podman's mount namespace."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.reading is None:
+            return
+        if not connection.ended:
+            with contextlib.suppress(OSError):
+                connection.writer.write_eof()
+        done, _ = await asyncio.wait({connection.reading}, timeout=END_SECONDS)
+        if not done:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(connection.pid, signal.SIGKILL)
+            await connection.reading
+        connection.writer.close()
+
+
+def _failed(message: str) -> BackendError:
+    return BackendError(Reason.HELPER_FAILED, message)
+
+
+async def _read(connection: _Connection) -> None:
+    """Hand each reply to the call that waits for it, until the helper ends."""
+    with contextlib.suppress(ConnectionError):
+        while line := await connection.reader.readline():
+            reply = json.loads(line)
+            future = connection.waiting.get(reply["id"])
+            if future is not None and not future.done():
+                future.set_result(reply)
+    connection.ended = True
+    for future in connection.waiting.values():
+        if not future.done():
+            future.set_result({"error": "the helper ended; it is started again"})

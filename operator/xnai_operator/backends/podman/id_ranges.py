@@ -3,12 +3,17 @@
 A range is (first id in the pod, first id outside, how many), as a line of /proc/PID/uid_map.
 """
 
+import asyncio
+import json
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman.helper import protocol
+from xnai_operator.backends.podman.helper_client import HelperClient
+from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.render import names
 from xnai_operator.render.pod import FileDirectory, RenderedPod, TmpfsDirectory
@@ -27,10 +32,43 @@ RANGES: Final[Sequence[int]] = range(16384, 64000, SIZE)
 """Where the ids of Auto begin, outside: above what services that share Podman's namespace run as, and below nobody."""
 
 
+class IdRanges:
+    """The ranges of the pods that have ids of their own (userNamespace Auto)."""
+
+    def __init__(self, transport: Transport, helper: HelperClient) -> None:
+        self._transport = transport
+        self._helper = helper
+        self._chosen: dict[str, int] = {}
+
+    async def place(self, pod: RenderedPod) -> RenderedPod:
+        """The pod with its owners as they are where its mounts are made. An Auto pod gets a range of ids that no other
+        pod has, nor a volume of a pod that does not run. Raises BackendError when none is left."""
+        if pod.security.user_namespace != "Auto":
+            return placed(pod)
+        labelled = {"filters": json.dumps({"label": [names.LABEL_IDS]})}
+        pods, volumes = await asyncio.gather(
+            self._transport.call("GET", "/pods/json", params=labelled), self._transport.call("GET", "/volumes/json")
+        )
+        paths: dict[bool, list[str]] = {True: [], False: []}
+        for volume in volumes or []:
+            paths[volume["Name"].startswith(f"{pod.name}.")].append(volume["Mountpoint"])
+        own = (await self._helper.call(protocol.OWNERS, protocol.Owners(paths=paths[True])))["uids"]
+        taken = set((await self._helper.call(protocol.OWNERS, protocol.Owners(paths=paths[False])))["uids"])
+        taken |= {int(each["Labels"][names.LABEL_IDS]) for each in pods or [] if each["Name"] != pod.name}
+        # Nothing is awaited from here to the choice: starts go side by side, and Podman does not list them all yet.
+        taken |= {begin for name, begin in self._chosen.items() if name != pod.name}
+        self._chosen[pod.name] = choose(pod.name, taken, own)
+        return placed(pod, self._chosen[pod.name])
+
+    def release(self, name: str) -> None:
+        """The pod of the name is gone."""
+        self._chosen.pop(name, None)
+
+
 def choose(name: str, taken: Collection[int], own: Collection[int] = ()) -> int:
-    """The begin of the range in which no id is `taken`: the one with ids of the pod's `own` volumes, as what it left
-    there may be copied with its owners; else at every start the same unless another has it, as Podman keeps a copy of
-    the image for each. Raises BackendError when none is left."""
+    """The first id of a range in which no id is `taken`. Prefers the range that owns the pod's volumes (`own`: their
+    owners); otherwise always the same one for a name, because Podman copies the image once per range. Raises
+    BackendError when none is left."""
     first = zlib.crc32(name.encode()) % len(RANGES)
     free = [begin for begin in (*RANGES[first:], *RANGES[:first]) if not _any_within(taken, begin)]
     if not free:
@@ -49,8 +87,8 @@ def _any_within(numbers: Collection[int], begin: int) -> bool:
 def placed(pod: RenderedPod, begin: int = 0) -> RenderedPod:
     """The pod with its owners as Podman's own namespace counts them. `begin`: of the range of an Auto pod.
 
-    Podman is told that range: one of its own choice nobody knows before the container exists, begins where services
-    that share its namespace have their ids, and is not to be had beside a KeepId pod, which takes all ids.
+    We choose the range. Podman's own choice is unknown before the start, overlaps the ids of Shared services, and fails
+    while a KeepId pod runs, which takes all ids.
     """
     security = pod.security
     if security.user_namespace == "Shared":
@@ -62,7 +100,7 @@ def placed(pod: RenderedPod, begin: int = 0) -> RenderedPod:
     ranges = _apart(ids, begin)
     maps = [f"{kind}mapping={inside}:{out}:{many}" for kind in ("uid", "gid") for inside, out, many in ranges]
     metadata: dict[str, Any] = pod.document["metadata"]
-    # Of so many ids, counted from 0, Podman chooses those that are not given: of one none, without a size of 1024.
+    # `size=1` keeps Podman from adding ids of its own; without it, it adds 1024.
     metadata = {
         **metadata,
         "labels": {**metadata["labels"], names.LABEL_IDS: str(begin)},

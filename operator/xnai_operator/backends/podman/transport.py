@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import requests
@@ -12,8 +13,6 @@ from podman.api import APIClient
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
-
-T = TypeVar("T")
 
 
 class Transport:
@@ -24,8 +23,47 @@ class Transport:
         self._client = APIClient(base_url=f"unix://{socket}", timeout=60)
         self._pool = ThreadPoolExecutor(32, thread_name_prefix="podman")
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Blocking work in the pool; a broken connection becomes BackendError."""
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        ok: tuple[int, ...] = (),
+        reason: Reason = Reason.RUNTIME_REFUSED,
+        **arguments: Any,
+    ) -> Any:
+        """One request; the JSON of the answer (None when there is none). Statuses of 400 and above that are not in
+        `ok` raise BackendError with `reason` and Podman's words."""
+        status, content = await self._request(method, path, arguments)
+        if status >= 400:
+            if status in ok:
+                return None
+            raise BackendError(reason, _message(content) or f"{method} {path}: HTTP {status}")
+        return json.loads(content) if content.strip() else None
+
+    async def read(self, method: str, path: str, **arguments: Any) -> bytes:
+        """A raw answer, read to its end. Raises BackendError as `call` does."""
+        status, content = await self._request(method, path, arguments)
+        if status >= 400:
+            raise BackendError(Reason.RUNTIME_REFUSED, _message(content) or f"{method} {path}: HTTP {status}")
+        return content
+
+    async def status(self, method: str, path: str) -> int:
+        """The status of an answer nobody reads."""
+        return (await self._request(method, path, {}))[0]
+
+    async def exists(self, kind: str, name: str) -> bool:
+        """Whether an object is there, `kind` as in Podman's paths. Podman answers 204 or 404, and `call` gives None for
+        both."""
+        return await self.status("GET", f"/{kind}/{quote(name, safe='')}/exists") < 400
+
+    async def _request(self, method: str, path: str, arguments: dict[str, Any]) -> tuple[int, bytes]:
+        """The status of the answer and its body. Raises BackendError when Podman does not answer."""
+
+        def work() -> tuple[int, bytes]:
+            response = getattr(self._client, method.lower())(path, **arguments)
+            return response.status_code, bytes(response.content)
+
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except requests.RequestException as error:
@@ -33,40 +71,9 @@ class Transport:
                 Reason.PODMAN_UNAVAILABLE, f"Podman does not answer on {self.socket}: {error}; `xnai doctor` says why"
             ) from error
 
-    async def call(self, method: str, path: str, *, ok: tuple[int, ...] = (), **arguments: Any) -> Any:
-        """One request; the JSON of the answer (None when there is none). Statuses of 400 and above that are not in
-        `ok` raise BackendError with Podman's words."""
-
-        def work() -> tuple[int, bytes]:
-            response = getattr(self._client, method.lower())(path, **arguments)
-            return response.status_code, response.content
-
-        status, content = await self.run(work)
-        if status >= 400:
-            if status in ok:
-                return None
-            raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
-        return json.loads(content) if content.strip() else None
-
-    async def status(self, method: str, path: str) -> int:
-        """The status of an answer nobody reads."""
-        return await self.run(lambda: int(getattr(self._client, method.lower())(path).status_code))
-
-    async def read(self, method: str, path: str, **arguments: Any) -> bytes:
-        """A raw answer, read to its end. Raises BackendError as `call` does."""
-
-        def work() -> tuple[int, bytes]:
-            response = getattr(self._client, method.lower())(path, **arguments)
-            return response.status_code, bytes(response.content)
-
-        status, content = await self.run(work)
-        if status >= 400:
-            raise BackendError(Reason.START_FAILED, _message(content) or f"{method} {path}: HTTP {status}")
-        return content
-
     async def events(self) -> AsyncIterator[str]:
-        """The type of each event: empty when the stream stands, `container` for each that starts or dies (events of
-        pods carry no labels), `image` for each that comes or goes. Over aiohttp: a blocking read cannot be cancelled.
+        """The type of each event: empty when the stream is open, `container` when one starts or dies (events of pods
+        carry no labels), `image` when one comes or goes. Over aiohttp: a blocking read cannot be cancelled.
 
         Raises BackendError when the stream breaks.
         """

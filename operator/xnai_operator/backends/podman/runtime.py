@@ -1,0 +1,211 @@
+"""The runtime: start and stop pods, observe them, read their output, run commands in them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import yaml
+
+from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.base import ExecResult
+from xnai_operator.backends.podman.directories import Directories
+from xnai_operator.backends.podman.helper import protocol
+from xnai_operator.backends.podman.helper_client import HelperClient
+from xnai_operator.backends.podman.id_ranges import IdRanges
+from xnai_operator.backends.podman.observe import Observer
+from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.backends.podman.volumes import Volumes
+from xnai_operator.errors import BackendError
+from xnai_operator.plan.observed import Observed, ObservedPod
+from xnai_operator.render import names
+from xnai_operator.render.pod import NetworkAttachment, RenderedPod
+
+PLAYS: Final = 4
+"""Plays at a time: 8 pods took 0.8 s so, 1.5 s one after another (5.4.2 rootless)."""
+PLAY_SECONDS: Final = 60.0
+"""The timeout of a play."""
+INIT_SECONDS: Final = 600.0
+"""The timeout of a play that waits for init containers."""
+STOP_TICK_SECONDS: Final = 0.1
+"""How often a stop looks whether the container has followed its stop signal."""
+
+
+class PodmanRuntime:
+    """`backends.base.Runtime` for the pods of one installation."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        helper: HelperClient,
+        volumes: Volumes,
+        directories: Directories,
+        installation: str,
+    ) -> None:
+        self._transport = transport
+        self._helper = helper
+        self._volumes = volumes
+        self._directories = directories
+        self._installation = installation
+        self._observer = Observer(transport, installation)
+        self._id_ranges = IdRanges(transport, helper)
+        self._playing = asyncio.Semaphore(PLAYS)
+
+    async def observe(self) -> Observed:
+        """See Runtime."""
+        return await self._observer.observe()
+
+    async def start(self, pod: RenderedPod) -> None:
+        """See Runtime. What Podman would refuse is checked before the old pod is removed."""
+        replaces = await self._replaces(pod.name)
+        on_disk = [volume for volume in pod.volumes if volume.instead_of is not None]
+        pod = await self._id_ranges.place(pod)
+        checks = [
+            self._ensure_network(pod.network),
+            *(self._check_image(image) for image in {pod.image, *pod.init_images}),
+            *(self._volumes.ensure(volume, pod.uid) for volume in pod.volumes if volume.instead_of is None),
+        ]
+        if replaces:
+            await asyncio.gather(*checks, self._volumes.check_room(on_disk))
+            await self._end(pod.name, int(pod.document["spec"]["terminationGracePeriodSeconds"]))
+            checks = []
+        try:
+            await asyncio.gather(*(self._volumes.replace_tmpfs(volume, pod.uid) for volume in on_disk))
+            if replaces:
+                await self._directories.remove(lambda name: name == pod.name)
+            # Without an older pod the checks and the preparation run side by side. All of them end before a clean-up.
+            done = await asyncio.gather(self._directories.prepare(pod), *checks, return_exceptions=True)
+            for error in done:
+                if isinstance(error, BaseException):
+                    raise error
+            async with self._playing:
+                await self._play(pod)
+            if pod.cpus:
+                await self._bind_cpus(pod)
+        except BackendError:
+            await self.stop(pod.name, 0)
+            raise
+
+    async def _check_image(self, image: str) -> None:
+        if not await self._transport.exists("images", image):
+            raise BackendError(Reason.IMAGE_MISSING, f"{image} is not on this machine; `podman pull {image}`")
+
+    async def _replaces(self, name: str) -> bool:
+        """Whether a pod of ours has the name. Raises BackendError when somebody else's has."""
+        pod = await self._transport.call("GET", f"/pods/{name}/json", ok=(404,))
+        if pod is not None and (pod.get("Labels") or {}).get(names.LABEL_INSTALLATION) != self._installation:
+            raise BackendError(
+                Reason.START_FAILED, f"a pod {name} that is not this operator's is in the way; `podman pod rm {name}`"
+            )
+        return pod is not None
+
+    async def _ensure_network(self, network: NetworkAttachment) -> None:
+        if network.name is None or await self._transport.exists("networks", network.name):
+            return
+        body = {
+            "name": network.name,
+            "driver": "bridge",
+            "dns_enabled": True,
+            "options": {"mtu": str(network.mtu)},
+            "labels": {names.LABEL_MANAGED: names.MANAGER},
+        }
+        await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
+
+    async def _play(self, pod: RenderedPod) -> None:
+        network = pod.network
+        if network.name is None:
+            mode = f"pasta:--mtu,{network.mtu}"
+        else:
+            mode = f"{network.name}:" + ",".join(f"alias={alias}" for alias in network.aliases)
+        report = await self._transport.call(
+            "POST",
+            "/kube/play",
+            reason=Reason.START_FAILED,
+            params={"network": mode},
+            data=yaml.safe_dump(pod.document, sort_keys=False),
+            headers={"Content-Type": "application/yaml"},
+            # Podman answers when the init containers have ended.
+            timeout=INIT_SECONDS if pod.init_images else PLAY_SECONDS,
+        )
+        # Podman tells of a container that did not start in an answer of status 200.
+        errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
+        if errors:
+            raise BackendError(Reason.START_FAILED, "; ".join(errors))
+
+    async def _bind_cpus(self, pod: RenderedPod) -> None:
+        """kube YAML has no CPU set, and the cpuset controller is delegated to few users: affinity needs neither."""
+        container = await self._inspect(names.container(pod.namespace, pod.service))
+        if container is not None and container["State"]["Pid"]:
+            request = protocol.BindCpus(pid=container["State"]["Pid"], cpus=sorted(pod.cpus))
+            await self._helper.call(protocol.BIND_CPUS, request)
+
+    async def stop(self, name: str, grace_seconds: int) -> None:
+        """See Runtime."""
+        await self._end(name, grace_seconds)
+        self._id_ranges.release(name)
+        await self._directories.remove(lambda pod: pod == name)
+
+    async def _end(self, name: str, grace_seconds: int) -> None:
+        if grace_seconds:
+            await self._terminate(f"{name}-{names.CONTAINER}", grace_seconds)
+        await self._transport.call("DELETE", f"/pods/{name}", ok=(404,), params={"force": "true", "timeout": "0"})
+
+    async def _terminate(self, name: str, seconds: int) -> None:
+        """Send the stop signal and wait until the container follows it. Podman's own stop holds a lock meanwhile, on
+        which every listing of pods waits (the pod's on 5.4.2, the container's on 5.8.6)."""
+        container = await self._inspect(name)
+        if container is None or container["State"]["Status"] != "running":
+            return
+        signal = str(container["Config"].get("StopSignal") or "SIGTERM")
+        await self._transport.call("POST", f"/containers/{name}/kill", ok=(404, 409), params={"signal": signal})
+        deadline = asyncio.get_running_loop().time() + seconds
+        while container is not None and container["State"]["Status"] == "running":
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(STOP_TICK_SECONDS)
+            container = await self._inspect(name)
+
+    async def _inspect(self, container: str) -> dict[str, Any] | None:
+        inspected: dict[str, Any] | None = await self._transport.call("GET", f"/containers/{container}/json", ok=(404,))
+        return inspected
+
+    async def exec(self, pod: ObservedPod, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+        """See Runtime."""
+        container = names.container(pod.namespace, pod.service)
+        body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+        session = await self._transport.call("POST", f"/containers/{container}/exec", data=json.dumps(body))
+        start = self._transport.read("POST", f"/exec/{session['Id']}/start", data=json.dumps({"Detach": False}))
+        try:
+            output = await asyncio.wait_for(start, timeout_seconds)
+        except TimeoutError:
+            return ExecResult(exit_code=None, output="")
+        ended = await self._transport.call("GET", f"/exec/{session['Id']}/json")
+        return ExecResult(exit_code=int(ended["ExitCode"]), output=text_of_frames(output))
+
+    async def logs(self, name: str, tail: int) -> str:
+        """See Runtime."""
+        params = {"stdout": "true", "stderr": "true", "tail": str(tail)}
+        path = f"/containers/{name}-{names.CONTAINER}/logs"
+        return text_of_frames(await self._transport.read("GET", path, params=params))
+
+    async def changes(self) -> AsyncIterator[None]:
+        """See Runtime."""
+        async for kind in self._transport.events():
+            if kind != "container":
+                self._observer.forget_images()
+            yield
+
+    async def close(self) -> None:
+        """See Runtime."""
+        await self._helper.close()
+        self._transport.close()
+
+
+def text_of_frames(data: bytes) -> str:
+    """The text of a stream of Podman's, in which each piece has a header of eight bytes that end with its length."""
+    text, at = b"", 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "big")
+        text += data[at + 8 : at + 8 + size]
+        at += 8 + size
+    return text.decode(errors="replace")
