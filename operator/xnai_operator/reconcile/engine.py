@@ -73,7 +73,12 @@ class Engine:
         self._sync = PodSync(self._node_agent)
         self._reporter = Reporter(connections.api, connections.cache, connections.metrics, connections.clock)
         self._executor = Executor(connections.backend, self._reporter, self._action_ended)
-        self._prober = Prober(connections.cache.service, self._node_agent.probe, self._clock, self.mark_dirty)
+        self._prober = Prober(
+            services=connections.cache.service,
+            probe=self._node_agent.probe,
+            clock=self._clock,
+            changed=self.mark_dirty,
+        )
         self._gatherer = Gatherer(connections.cache, self._runtime, connections.node, self._models, self._mounts)
         self._gatherer.busy = lambda: self._executor.busy
         self._gatherer.probes = self._probe_states

@@ -1,87 +1,116 @@
-"""Running the probes of all services, each at its own time."""
+"""The prober: which probes are due, which run now, and what they have shown of each container's run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
+import structlog
+
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.api.xnaiservice import Health, Probe
 from xnai_operator.errors import BackendError
 from xnai_operator.health import readiness
 from xnai_operator.health.probe import ProbeRequest, ProbeResult, request
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.plan.observed import ContainerRun, ObservedPod
 
+log = structlog.get_logger()
+
 TICK_SECONDS: Final = 0.25
-"""How often due probes are looked for."""
+"""How often the prober looks which probes are due."""
 
 
 class Prober:
-    """Probe states by container run. `services`: (namespace, name) -> the service, None when it is gone or invalid.
-    `clock` gives seconds since the epoch. `changed` is called when a pass is needed."""
+    """Probes the running pods. It knows a container's run by its process, so that a restart begins anew.
+
+    `services`: namespace and name -> the service. `probe`: runs one probe and raises BackendError when it cannot.
+    `clock`: seconds since the epoch. `changed`: called when a probe changed what a pass would decide.
+    """
 
     def __init__(
         self,
+        *,
         services: Callable[[str, str], XnaiService | None],
         probe: Callable[[ObservedPod, ProbeRequest], Awaitable[ProbeResult]],
         clock: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
         self._services = services
-        self._probe_once = probe
+        self._probe = probe
         self._clock = clock
         self._changed = changed
         self._began = clock()
-        self._pods: list[ObservedPod] = []
+        self._pods: dict[ContainerRun, ObservedPod] = {}
         self._states: dict[ContainerRun, ProbeState] = {}
-
-    def observe(self, pods: Iterable[ObservedPod]) -> None:
-        """The pods as observed now. States of runs that are over are forgotten."""
-        self._pods = [pod for pod in pods if pod.running]
-        runs = {pod.run for pod in self._pods}
-        self._states = {run: state for run, state in self._states.items() if run in runs}
+        self._probing: dict[ContainerRun, asyncio.Task[None]] = {}
 
     def states(self) -> dict[str, ProbeState]:
-        """Pod name -> state, of pods with an answer."""
+        """Pod name -> its state. A container whose probe has not answered yet has none."""
         return {run.pod: state for run, state in self._states.items()}
+
+    def observe(self, pods: Iterable[ObservedPod]) -> None:
+        """The pods as they are now. States of runs that are over are forgotten."""
+        self._pods = {pod.run: pod for pod in pods if pod.running}
+        self._states = {run: state for run, state in self._states.items() if run in self._pods}
+
+    async def probe_due(self) -> None:
+        """Run every probe that is due now and wait for their results."""
+        self._start_due()
+        await asyncio.gather(*self._probing.values())
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        probing: dict[ContainerRun, asyncio.Task[None]] = {}
-        while True:
-            for pod in self._pods:
-                if pod.run not in probing:
-                    probing[pod.run] = asyncio.create_task(self._probe(pod))
-            probing = {run: task for run, task in probing.items() if not task.done()}
-            await asyncio.sleep(TICK_SECONDS)
-
-    async def probe_due(self) -> None:
-        """Run every probe that is due now."""
-        await asyncio.gather(*(self._probe(pod) for pod in self._pods))
-
-    async def _probe(self, pod: ObservedPod) -> None:
-        service = self._services(pod.namespace, pod.service)
-        if service is None:
-            return
-        health = service.spec.health
-        state = self._states.get(pod.run) or self._initial(service, pod)
-        if pod.run not in self._states and state.ready and health.startup is None and health.readiness is None:
-            self._states[pod.run] = state
-            self._changed()
-        due = readiness.due(health, state, self._clock())
-        if due is None:
-            return
         try:
-            result = await self._probe_once(pod, request(due))
+            while True:
+                self._start_due()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            tasks = list(self._probing.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start_due(self) -> None:
+        """A run has one probe at a time; a slow one holds up no other run."""
+        self._probing = {run: task for run, task in self._probing.items() if not task.done()}
+        for run, pod in self._pods.items():
+            service = self._services(pod.namespace, pod.service)
+            if run in self._probing or service is None:
+                continue
+            state = self._state(run, pod, service)
+            probe = readiness.due(service.spec.health, state, self._clock())
+            if probe is not None:
+                self._probing[run] = asyncio.create_task(self._probe_one(pod, service.spec.health, state, probe))
+
+    def _state(self, run: ContainerRun, pod: ObservedPod, service: XnaiService) -> ProbeState:
+        """The state of a run; the first one of a service without probes is kept, as no answer will come."""
+        if run in self._states:
+            return self._states[run]
+        state, health = self._first(service, pod), service.spec.health
+        if state.ready and health.startup is None and health.readiness is None:
+            self._states[run] = state
+            self._changed()
+        return state
+
+    async def _probe_one(self, pod: ObservedPod, health: Health, state: ProbeState, probe: Probe) -> None:
+        try:
+            result = await self._probe(pod, request(probe))
         except BackendError as error:
             result = ProbeResult(False, error.message)
-        after = readiness.after(health, state, due, self._clock(), success=result.success, message=result.message)
+        except Exception:
+            # A fault of ours must not end the probes of the other pods.
+            log.exception("probe failed", pod=pod.name)
+            return
+        if pod.run not in self._pods:
+            return
+        after = readiness.after(health, state, probe, self._clock(), success=result.success, message=result.message)
         self._states[pod.run] = after
         if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
             self._changed()
 
-    def _initial(self, service: XnaiService, pod: ObservedPod) -> ProbeState:
-        """The state before the first answer. A container that is older than this process keeps its stored readiness:
-        its startup is over."""
+    def _first(self, service: XnaiService, pod: ObservedPod) -> ProbeState:
+        """The state before the first answer, which is not kept until one comes. A container that started before this
+        process has the stored one: its startup is over."""
         if pod.started_at < self._began and service.stored_ready():
             return ProbeState(started=True, ready=True)
         return readiness.initial(service.spec.health)

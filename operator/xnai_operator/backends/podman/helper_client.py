@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,16 +25,18 @@ END_SECONDS: Final = 5.0
 START_SECONDS: Final = 30.0
 
 
-@dataclass(kw_only=True)
+_Waiting = dict[int, asyncio.Future[dict[str, Any]]]
+"""Number of a request -> its reply."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Connection:
-    """A running helper."""
+    """A helper. `reading` is done when it has ended."""
 
     pid: int
-    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
-    ended: bool = False
-    reading: asyncio.Task[None] | None = None
+    waiting: _Waiting
+    reading: asyncio.Task[None]
 
 
 class HelperClient:
@@ -49,7 +51,7 @@ class HelperClient:
     @property
     def pid(self) -> int | None:
         """The process id of the helper; None when it does not run."""
-        return None if self._connection is None or self._connection.ended else self._connection.pid
+        return None if self._connection is None or self._connection.reading.done() else self._connection.pid
 
     async def call(self, operation: Operation[R, A], request: R) -> A:
         """One operation. Raises BackendError when it fails, when the helper ends or does not answer in time."""
@@ -63,10 +65,9 @@ class HelperClient:
             await connection.writer.drain()
             reply = await asyncio.wait_for(future, operation.seconds)
         except TimeoutError as error:
-            await self.close()
+            await self._end(connection)
             raise _failed(f"{operation.name} did not end in {operation.seconds:g} s") from error
         except ConnectionError as error:
-            await self.close()
             raise _failed(f"{operation.name}: the helper ended; it is started again") from error
         finally:
             connection.waiting.pop(number, None)
@@ -77,7 +78,7 @@ class HelperClient:
 
     async def _connected(self) -> _Connection:
         async with self._starting:
-            if self._connection is None or self._connection.ended:
+            if self._connection is None or self._connection.reading.done():
                 self._connection = await self._start()
             return self._connection
 
@@ -107,39 +108,41 @@ class HelperClient:
         if not first:
             writer.close()
             raise _failed(f"`{' '.join(self._command[:2])}` ended with {code}; the operator's log has its message")
-        connection = _Connection(pid=json.loads(first)["pid"], reader=reader, writer=writer)
-        connection.reading = asyncio.create_task(_read(connection))
-        return connection
+        waiting: _Waiting = {}
+        reading = asyncio.create_task(_read(reader, writer, waiting))
+        return _Connection(pid=json.loads(first)["pid"], writer=writer, waiting=waiting, reading=reading)
 
     async def close(self) -> None:
         """End the helper. Mounts stay: they belong to Podman's mount namespace."""
-        connection, self._connection = self._connection, None
-        if connection is None or connection.reading is None:
-            return
-        if not connection.ended:
-            with contextlib.suppress(OSError):
-                connection.writer.write_eof()
+        connection = self._connection
+        if connection is not None:
+            await self._end(connection)
+
+    async def _end(self, connection: _Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+        with contextlib.suppress(OSError):
+            connection.writer.write_eof()
         done, _ = await asyncio.wait({connection.reading}, timeout=END_SECONDS)
         if not done:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(connection.pid, signal.SIGKILL)
             await connection.reading
-        connection.writer.close()
 
 
 def _failed(message: str) -> BackendError:
     return BackendError(Reason.HELPER_FAILED, message)
 
 
-async def _read(connection: _Connection) -> None:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: _Waiting) -> None:
     """Hand each reply to the call that waits for it, until the helper ends."""
     with contextlib.suppress(ConnectionError):
-        while line := await connection.reader.readline():
+        while line := await reader.readline():
             reply = json.loads(line)
-            future = connection.waiting.get(reply["id"])
+            future = waiting.get(reply["id"])
             if future is not None and not future.done():
                 future.set_result(reply)
-    connection.ended = True
-    for future in connection.waiting.values():
+    writer.close()
+    for future in waiting.values():
         if not future.done():
             future.set_result({"error": "the helper ended; it is started again"})

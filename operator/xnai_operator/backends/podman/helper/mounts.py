@@ -137,7 +137,10 @@ def copy(request: protocol.Copy) -> protocol.Empty:
     source = request["source"]
     if _mount_at(source) is not None:
         command = ["cp", "--archive", "--", f"{source}/.", request["target"]]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COPY_SECONDS)
+        # Its own standard input: the client takes the helper for alive while a process has the helper's.
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=COPY_SECONDS
+        )
         if done.returncode != 0:
             raise OSError(done.returncode, f"{source} could not be moved to disk: {done.stderr[-300:].strip()}")
     return {}
