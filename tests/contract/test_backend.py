@@ -151,6 +151,19 @@ async def test_logs_of_what_is_not_there_are_an_error(backend: Backend) -> None:
         await backend.runtime.logs("test.nobody", 10)
 
 
+async def test_a_command_ends_with_its_code(backend: Backend, installation: Installation) -> None:
+    await backend.runtime.start(pod(installation))
+    seen = await found(backend)
+    assert seen is not None
+    assert (await backend.runtime.exec(seen, ("true",), 20)).exit_code == 0
+
+
+async def test_a_command_in_what_is_not_there_is_an_error(backend: Backend) -> None:
+    gone = ObservedPod(name="test.nobody", namespace="test", service="nobody", uid="u", hash="h", running=True)
+    with pytest.raises(BackendError):
+        await backend.runtime.exec(gone, ("true",), 20)
+
+
 @pytest.mark.parametrize("inference", [True, False])
 async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
     inference: bool, backend: Backend, installation: Installation

@@ -14,6 +14,7 @@ import pytest
 
 from tests.podman.conftest import USER_NAMESPACES, inside, rendered, started
 from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.base import ExecResult
 from xnai_operator.backends.podman import id_ranges
 from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.errors import BackendError
@@ -158,6 +159,15 @@ async def test_probes_of_ports_that_are_not_published(
         pass
     found = [await podman_backend.node_agent.probe(pod, request) for request, _, _ in PROBES]
     assert [(result.success, result.message) for result in found] == [(ok, text) for _, ok, text in PROBES]
+
+
+async def test_a_command_has_an_exit_code_and_both_outputs(
+    podman_backend: PodmanBackend, installation: Installation
+) -> None:
+    pod = await started(podman_backend, rendered("exec", installation))
+    result = await podman_backend.runtime.exec(pod, ("sh", "-c", "echo out; echo error >&2; exit 3"), 20)
+    assert (result.exit_code, sorted(result.output.splitlines())) == (3, ["error", "out"])
+    assert await podman_backend.runtime.exec(pod, ("sleep", "30"), 0.5) == ExecResult(exit_code=None, output="")
 
 
 async def test_a_process_has_no_capability_and_gains_none(
