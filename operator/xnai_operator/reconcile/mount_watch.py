@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 
 from xnai_operator.backends.base import NodeAgent
+from xnai_operator.errors import BackendError
 from xnai_operator.plan.observed import ContainerRun, Observed, ObservedMount, ObservedPod
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from xnai_operator.backends.base import NodeAgent
+from xnai_operator.errors import BackendError
 from xnai_operator.memory.ladder import Step
 from xnai_operator.plan.observed import ContainerRun, ObservedPod
 from xnai_operator.plan.types import Plan
