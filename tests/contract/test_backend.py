@@ -72,7 +72,7 @@ async def test_a_started_pod_is_observed_with_its_sections_and_variant(
     variant: Variant, backend: Backend, installation: Installation
 ) -> None:
     wanted = pod(installation, variant=variant)
-    await backend.start(wanted)
+    await backend.runtime.start(wanted)
     seen = await found(backend)
     assert seen is not None
     assert (seen.sections, seen.variant) == (wanted.sections, variant)

@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import make_service
+from tests.unit.conftest import make_service, render
 from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper.protocol import Operation
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.pod import RenderedPod
-from xnai_operator.render.podman import render
-from xnai_operator.tmpfs.mounts import merged
 
 
 class Helper:
@@ -41,7 +39,7 @@ def pod(installation: Installation) -> RenderedPod:
         "secrets": [{"name": "s", "mountPath": "/s"}],
     }
     service = make_service("a", storage=storage)
-    return render(service, merged(service, ()), {("Secret", "s"): {"password": b"\x00x"}}, installation)
+    return render(service, installation, {("Secret", "s"): {"password": b"\x00x"}})
 
 
 async def test_the_helper_makes_what_was_rendered(pod: RenderedPod, tmp_path: Path) -> None:
