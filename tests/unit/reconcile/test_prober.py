@@ -10,6 +10,7 @@ import pytest
 from tests.unit.conftest import make_service
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.plan.observed import ObservedPod
@@ -205,7 +206,7 @@ async def test_a_container_that_was_ready_before_this_process_needs_no_second_st
 
 
 def service_with(service: XnaiService, **status: Any) -> XnaiService:
-    return replace(service, status=status)
+    return replace(service, status=XnaiServiceStatus.parse(status))
 
 
 async def test_it_probes_until_it_is_cancelled_and_a_slow_probe_holds_up_no_other_pod(setting: Setting) -> None:
