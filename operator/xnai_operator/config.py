@@ -1,4 +1,4 @@
-"""The operator's own settings: where things are kept. Read once from the installation."""
+"""The operator's own settings: where things are kept. Read once from the environment."""
 
 import os
 from collections.abc import Mapping
