@@ -151,6 +151,9 @@ class Reason(enum.StrEnum):
     MODEL_MISSING = ("ModelMissing", Group.NEEDS,
         "The model file is not in the models directory.",
         "Put the file into the directory that `xnai doctor` prints.")
+    MODEL_FETCHING = ("ModelFetching", Group.NEEDS,
+        "The operator fetches the model file from its `url`.",
+        "Wait. The message has the bytes that are here.")
     MODEL_INVALID = ("ModelInvalid", Group.NEEDS,
         "The model file is not a GGUF file that the operator can read.",
         "Replace the file. The message has the fault.")

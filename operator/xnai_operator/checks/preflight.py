@@ -15,6 +15,7 @@ from xnai_operator.api.xnaiservice import VULKAN_DEVICE, TmpfsMount
 from xnai_operator.memory.demand import Demand, demand
 from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.importance import dependency_cycle
+from xnai_operator.memory.model_fetch import ModelFetch, ModelState
 from xnai_operator.render import names
 from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
@@ -28,7 +29,7 @@ class Input:
     tmpfs: list[TmpfsMount]
     contents: Contents
     images: Mapping[str, str]
-    models: Mapping[str, ModelHeader | str]
+    models: Mapping[str, ModelState]
     volumes: frozenset[str]
     gpus: frozenset[str] = frozenset()
     cpus: frozenset[int] = frozenset()
@@ -189,18 +190,30 @@ def init_containers(given: Input) -> Violation | None:
 
 
 def model(given: Input) -> Violation | None:
-    """The model file is on the machine."""
+    """The model file is on the machine, or is fetched from its url."""
     inference = given.service.spec.inference
-    if inference is not None and inference.model.file not in given.models:
-        return _missing(
-            Reason.MODEL_MISSING,
-            f"spec.inference.model.file: {inference.model.file} is not in the models directory; "
-            "`xnai doctor` prints where it belongs",
-        )
-    header = given.models.get(inference.model.file) if inference is not None else None
-    if inference is not None and isinstance(header, str):
-        return _missing(Reason.MODEL_INVALID, f"spec.inference.model.file: {inference.model.file}: {header}")
+    if inference is None:
+        return None
+    path, file = "spec.inference.model", inference.model.file
+    found = given.models.get(file)
+    if found is None and inference.model.url is None:
+        message = f"{file} is not in the models directory; `xnai doctor` prints where it belongs"
+        return _missing(Reason.MODEL_MISSING, f"{path}.file: {message}")
+    if found is None:
+        return _missing(Reason.MODEL_FETCHING, f"{path}.url: {file} is not here yet; the operator fetches it")
+    if isinstance(found, ModelFetch):
+        return _fetched(f"{path}.url: {file}", found)
+    if isinstance(found, str):
+        return _missing(Reason.MODEL_INVALID, f"{path}.file: {file}: {found}")
     return None
+
+
+def _fetched(what: str, fetch: ModelFetch) -> Violation:
+    if fetch.fault:
+        message = f"{what}: fetching failed: {fetch.fault}; the operator tries again, with a growing delay"
+        return _missing(Reason.MODEL_MISSING, message)
+    share = "" if fetch.total is None else f" of {fetch.total >> 20}"
+    return _missing(Reason.MODEL_FETCHING, f"{what} is being fetched: {fetch.done >> 20}{share} MiB")
 
 
 def device(given: Input) -> Violation | None:
@@ -256,8 +269,9 @@ def _against_limit(given: Input) -> tuple[int, Demand, int] | None:
     limit, inference = given.service.spec.resources.limits.memory, given.service.spec.inference
     if limit is None:
         return None
-    header = given.models.get(inference.model.file) if inference is not None else None
-    need = demand(given.service, given.tmpfs, header if not isinstance(header, str) else None)
+    found = given.models.get(inference.model.file) if inference is not None else None
+    header = found if isinstance(found, ModelHeader) else None
+    need = demand(given.service, given.tmpfs, header)
     return to_bytes(limit), need, need.request if given.service.spec.resources.requests.memory or header else 0
 
 

@@ -8,8 +8,8 @@ from xnai_operator.api.conditions import Condition, Reason
 from xnai_operator.api.contents import Contents
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.health.readiness import ProbeState
-from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
+from xnai_operator.memory.model_fetch import ModelState
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
 from xnai_operator.render.intent import Renderer
 from xnai_operator.render.pod import RenderedPod
@@ -26,12 +26,13 @@ class Invalid:
 
 @dataclass(frozen=True)
 class Desired:
-    """The resources of the API. `contents` by namespace. `models`: file -> its header, or why it cannot be read."""
+    """The resources of the API. `contents` by namespace. `models`: file -> its header, how far its fetch is, or why it
+    cannot be read."""
 
     services: Mapping[str, XnaiService]
     policies: tuple[TmpfsPolicy, ...]
     contents: Mapping[str, Contents]
-    models: Mapping[str, ModelHeader | str]
+    models: Mapping[str, ModelState]
     invalid: tuple[Invalid, ...] = ()
 
 

@@ -21,6 +21,7 @@ from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.ladder import Step
 from xnai_operator.metrics.prometheus import Metrics
+from xnai_operator.models.fetch import ModelFetcher
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.observed import Observed, ObservedPod
@@ -69,6 +70,7 @@ class Engine:
         self._metrics = connections.metrics
         self._clock = connections.clock
         self._models = ModelFolder(Path(connections.node.models_dir))
+        self._fetcher = ModelFetcher(Path(connections.node.models_dir), self.mark_dirty)
         self._mounts = MountWatch(self._node_agent)
         self._sync = PodSync(self._node_agent)
         self._reporter = Reporter(connections.api, connections.cache, connections.metrics, connections.clock)
@@ -80,6 +82,7 @@ class Engine:
             changed=self.mark_dirty,
         )
         self._gatherer = Gatherer(connections.cache, self._runtime, connections.node, self._models, self._mounts)
+        self._gatherer.fetches = self._fetcher.want
         self._gatherer.busy = lambda: self._executor.busy
         self._gatherer.probes = self._probe_states
         self._gatherer.pressure = lambda: self._memory.facts(self._used)
@@ -126,6 +129,7 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._executor.close()
+            await self._fetcher.close()
 
     async def _until_dirty(self) -> None:
         wait = RESYNC_SECONDS

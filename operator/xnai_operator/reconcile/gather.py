@@ -3,15 +3,17 @@
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from xnai_operator.api import resources
 from xnai_operator.api.contents import ContentKey
 from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
+from xnai_operator.api.xnaiservice import Model
 from xnai_operator.backends.base import Runtime
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
-from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.model_fetch import ModelFetch, ModelState
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.observed import Observed
 from xnai_operator.plan.types import Desired, Facts, Invalid, Node, NodePressure
@@ -20,7 +22,8 @@ from xnai_operator.reconcile.mount_watch import MountWatch
 
 class Gatherer:
     """Makes the facts of a pass. `busy`: names of the pods with an action under way. `probes`, `mounts` and `pressure`:
-    what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read."""
+    what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read. `fetches`: starts
+    the fetches of the models given, and tells how far each is; `xnai plan` fetches none."""
 
     def __init__(
         self,
@@ -38,15 +41,17 @@ class Gatherer:
         self.busy: Callable[[], frozenset[str]] = frozenset
         self.probes: Callable[[Observed], Mapping[str, ProbeState]] = lambda _: {}
         self.pressure: Callable[[], NodePressure] = NodePressure
+        self.fetches: Callable[[list[Model]], Mapping[str, ModelFetch]] = lambda _: {}
 
     async def gather(self, swept_at: float = 0.0) -> Facts:
         """The facts of a pass. `swept_at` as in Facts. Raises BackendError when the runtime cannot be observed."""
         busy = self.busy()  # an action that ends while the runtime is observed was seen half done
         observed = await self._runtime.observe()
         mounts = await self._mounts.of(observed)
-        models = await asyncio.to_thread(self._models.read)
+        found = desired(self._cache, await asyncio.to_thread(self._models.read))
+        fetches = self.fetches(missing_models(found))
         return Facts(
-            desired=desired(self._cache, models),
+            desired=replace(found, models={**found.models, **fetches}),
             observed=observed,
             node=self._node,
             probes=self.probes(observed),
@@ -57,7 +62,7 @@ class Gatherer:
         )
 
 
-def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desired:
+def desired(cache: ObjectCache, models: Mapping[str, ModelState]) -> Desired:
     """Every resource in the cache, parsed. `models` as in Desired."""
     services: dict[str, resources.XnaiService] = {}
     policies: list[resources.TmpfsPolicy] = []
@@ -79,6 +84,13 @@ def desired(cache: ObjectCache, models: Mapping[str, ModelHeader | str]) -> Desi
         except resources.InvalidResourceError as error:
             invalid.append(Invalid(kind, f"{namespace}.{name}", str(error)))
     return Desired(services, tuple(policies), contents, models, tuple(invalid))
+
+
+def missing_models(found: Desired) -> list[Model]:
+    """The models to fetch: named with a url by a service that may start, and not in the models folder."""
+    inferences = [service.spec.inference for service in found.services.values() if not service.spec.suspend]
+    models = [inference.model for inference in inferences if inference is not None]
+    return [model for model in models if model.url is not None and model.file not in found.models]
 
 
 def _content(body: dict[str, Any]) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from tests.unit.memory.test_model_size import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit
+from xnai_operator.memory.model_fetch import ModelFetch
 from xnai_operator.tmpfs.mounts import merged
 
 
@@ -16,7 +17,12 @@ def given(service: XnaiService, *others: XnaiService, **around: Any) -> Input:
     surroundings: dict[str, Any] = {
         "contents": {("Secret", "redis"): {"password": b"x"}},
         "images": {"localhost/app:1": "sha256:1"},
-        "models": {"tiny.gguf": GEMMA, "broken.gguf": "the file ends at byte 7"},
+        "models": {
+            "tiny.gguf": GEMMA,
+            "broken.gguf": "the file ends at byte 7",
+            "fetched.gguf": ModelFetch(3 << 20, 8 << 20),
+            "refused.gguf": ModelFetch(0, None, "the server answers HTTP 404"),
+        },
         "volumes": frozenset({"default.crawler.raw"}),
     }
     services = {s.key: s for s in (service, *others)}
@@ -56,6 +62,23 @@ def test_what_is_wrong_is_named(spec: dict[str, Any], reason: Reason, text: str)
     fault = check(make_service(**spec))
     assert fault is not None
     assert (fault.reason, text in fault.message) == (reason, True)
+
+
+FETCHED = {"url": "http://models/a.gguf", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("file", "reason", "text"),
+    [
+        pytest.param("new.gguf", Reason.MODEL_FETCHING, "new.gguf is not here yet", id="not begun"),
+        pytest.param("fetched.gguf", Reason.MODEL_FETCHING, "being fetched: 3 of 8 MiB", id="under way"),
+        pytest.param("refused.gguf", Reason.MODEL_MISSING, "HTTP 404; the operator tries again", id="failed"),
+    ],
+)
+def test_a_model_with_a_url_says_how_far_its_fetch_is(file: str, reason: Reason, text: str) -> None:
+    fault = check(make_service(inference={"model": {"file": file} | FETCHED}))
+    assert fault is not None
+    assert (fault.reason, text in fault.message, fault.permanent) == (reason, True, False)
 
 
 def test_a_cycle_over_several_services_is_found() -> None:
