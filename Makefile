@@ -58,5 +58,7 @@ bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/polling.py
 	.venv/bin/python hack/bench/commands.py
 
-clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask)
-	hack/clean
+clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask; CACHES=1: caches too)
+	$(if $(ROOT),[ ! -d "$$(hack/env home)" ] ||) .venv/bin/xnai purge $(if $(YES),--yes) $(if $(CACHES),--caches)
+	$(if $(ROOT),hack/env clean && XNAI_SUITE=forky hack/env clean)
+	rm -rf .venv

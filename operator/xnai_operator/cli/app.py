@@ -56,6 +56,20 @@ def down_command() -> None:
     down.run()
 
 
+@app.command(
+    name="purge", epilog="Examples:\n\n  xnai purge\n\n  xnai purge --yes --keep-images\n\n  xnai purge --caches"
+)
+def purge_command(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    keep_images: Annotated[bool, typer.Option("--keep-images", help="images take long to build")] = False,
+    caches: Annotated[bool, typer.Option("--caches", help="also what was downloaded and built for all clones")] = False,
+) -> None:
+    """Delete everything of this installation: pods, volumes, networks, images, settings, data. Says what, and asks."""
+    from xnai_operator.cli import purge
+
+    purge.run(yes=yes, keep_images=keep_images, caches=caches)
+
+
 @app.command(name="serve")
 def serve_command() -> None:
     """Run the control plane, the Podman service and the operator in the foreground, until Ctrl-C."""

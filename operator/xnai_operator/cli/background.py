@@ -48,8 +48,13 @@ def _unit(config: Config) -> str:
     return f"{config.name}.service"
 
 
+def unit_path(config: Config) -> Path:
+    """The user unit that `xnai up` writes where systemd runs."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / _unit(config)
+
+
 def _start_unit(config: Config) -> None:
-    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / _unit(config)
+    path = unit_path(config)
     text = _UNIT_TEXT.format(command=" ".join(serve.COMMAND), path=os.environ.get("PATH", ""), instance=config.instance)
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +94,13 @@ def stop(config: Config, seconds: float = 90.0) -> bool:
             raise TimeoutError(f"xnai serve did not stop in {seconds:.0f} s; see {config.logs}/serve.log")
         time.sleep(0.1)
     return True
+
+
+def remove_unit(config: Config) -> None:
+    """Delete the user unit, which starts the server with every login."""
+    if systemd():
+        subprocess.run(["systemctl", "--user", "--quiet", "disable", _unit(config)], check=True)
+    unit_path(config).unlink(missing_ok=True)
 
 
 def last_lines(config: Config, count: int = 5) -> str:

@@ -15,7 +15,7 @@ def run() -> None:
     config = Config.read()
     try:
         ran = background.stop(config)
-        stopped = asyncio.run(_stop_pods(config))
+        stopped = asyncio.run(stop_pods(config))
     except (TimeoutError, BackendError) as error:
         fail(str(error))
     if not ran and not stopped:
@@ -24,7 +24,7 @@ def run() -> None:
     out.print(f"stopped {len(stopped)} pods; persistent volumes and settings stay")
 
 
-async def _stop_pods(config: Config) -> list[str]:
+async def stop_pods(config: Config) -> list[str]:
     """Stop every pod of ours, with a Podman service for as long as it takes."""
     if not config.runtime.is_dir():
         return []

@@ -22,8 +22,8 @@ from xnai_operator.reconcile.mount_watch import MountWatch
 
 class Gatherer:
     """Makes the facts of a pass. `busy`: names of the pods with an action under way. `probes`, `mounts` and `pressure`:
-    what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read. `fetches`: starts
-    the fetches of the models given, and tells how far each is; `xnai plan` fetches none."""
+    what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read. `fetches`:
+    starts the fetches of the models given, and tells how far each is; `xnai plan` fetches none."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,14 @@ def done(state: ModelFetch | None) -> bool:
 async def test_a_missing_model_is_fetched(scene: Scene) -> None:
     await scene.until(done)
     assert (scene.files(), (scene.folder / FILE).read_bytes() == CONTENT) == ([FILE], True)
+
+
+async def test_a_model_is_readable_for_the_user_of_a_container(scene: Scene) -> None:
+    before = os.umask(0o077)
+    try:
+        await scene.until(done)
+    finally:
+        os.umask(before)
     assert (scene.folder / FILE).stat().st_mode & 0o777 == 0o644
 
 

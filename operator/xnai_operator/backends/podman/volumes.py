@@ -26,7 +26,12 @@ class Volumes:
         if not volume.owned:
             # Podman would make an empty one of that name without a word.
             raise BackendError(Reason.VOLUME_MISSING, f"volume {volume.name} is not there yet")
-        await self._create(volume.name, {names.LABEL_MANAGED: names.MANAGER, names.LABEL_UID: uid})
+        labels = {
+            names.LABEL_MANAGED: names.MANAGER,
+            names.LABEL_INSTALLATION: self._installation,
+            names.LABEL_UID: uid,
+        }
+        await self._create(volume.name, labels)
 
     async def check_room(self, volumes: list[PersistentVolume]) -> None:
         """Raises BackendError when the disk has no room for the tmpfs that these volumes stand for."""
