@@ -33,14 +33,14 @@ check: venv  ## static checks: ruff, mypy --strict, import contracts, generated 
 	.venv/bin/python hack/generate.py --check
 
 up: venv  ## set everything up, start the stack, wait until it is Ready
-	.venv/bin/python hack/setup
+	.venv/bin/python hack/setup.py
 	.venv/bin/xnai up
 
 down: venv  ## stop everything; data stay
 	.venv/bin/xnai down
 
 test: venv  ## all tests, those on real Podman and the real API server included
-	.venv/bin/python hack/setup --tests
+	.venv/bin/python hack/setup.py --tests
 	$(PYTEST)
 	$(if $(ROOT),$(MAKE) --no-print-directory test-podman-next)
 
@@ -59,6 +59,7 @@ bench: venv  ## figures of the running stack beside their goals
 	.venv/bin/python hack/bench/commands.py
 
 clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask; CACHES=1: caches too)
-	$(if $(ROOT),[ ! -d "$$(hack/env home)" ] ||) .venv/bin/xnai purge $(if $(YES),--yes) $(if $(CACHES),--caches)
+	$(if $(ROOT),[ ! -d "$$(hack/env home)" ] ||) .venv/bin/xnai purge $(if $(YES),--yes) $(if $(CACHES),$(if $(ROOT),,--caches))
 	$(if $(ROOT),hack/env clean && XNAI_SUITE=forky hack/env clean)
+	$(if $(ROOT),$(if $(CACHES),rm -rf --one-file-system "$${XDG_CACHE_HOME:-$$HOME/.cache}/xnai"))
 	rm -rf .venv

@@ -81,7 +81,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     _remove(stack)
     config.models.mkdir(parents=True)
     model = config.models.parents[1] / "xnai" / "models" / "gemma-3-270m-q4_k_m.gguf"
-    assert model.exists(), f"{model} is missing; run hack/setup --tests"
+    assert model.exists(), f"{model} is missing; run hack/setup.py --tests"
     (config.models / model.name).symlink_to(model.resolve())
     yield stack
     _remove(stack)
