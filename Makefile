@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .venv/bin/uv
 
-.PHONY: help venv check up down test test-unit test-podman-next bench clean
+.PHONY: help venv check up down test test-unit test-podman-next test-guest bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ test-podman-next: venv  ## the Podman tests on Debian's next release (root on De
 	XNAI_SUITE=forky hack/env run pytest -q -p no:cacheprovider tests/podman tests/contract
 	@echo "passed on the next Podman: $$(XNAI_SUITE=forky hack/env run podman --version)"
 	XNAI_SUITE=forky hack/env stop
+
+test-guest: venv  ## the tests that meet the limits of a whole machine, in one of their own (root on Debian only; an hour)
+	hack/guest test
 
 bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py

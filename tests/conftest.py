@@ -29,6 +29,7 @@ MARKS = {
     "services": [],
     "cluster": ["cluster"],
     "stack": ["podman", "cluster", "slow"],
+    "guest": ["guest", "slow"],
 }
 
 

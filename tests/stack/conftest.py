@@ -29,6 +29,7 @@ class Stack:
     config: Config
     manifests: Path
     environ: dict[str, str]
+    namespace: str = NAMESPACE
 
     def xnai(self, *arguments: str, code: int | None = 0) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "xnai_operator.cli", *arguments]
@@ -41,17 +42,17 @@ class Stack:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
         kubeconfig = self.config.state / "control-plane" / "kubeconfig"
-        command = ["kubectl", f"--kubeconfig={kubeconfig}", "-n", NAMESPACE, *arguments]
+        command = ["kubectl", f"--kubeconfig={kubeconfig}", "-n", self.namespace, *arguments]
         return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False, timeout=120)
 
     def containers(self) -> dict[str, str]:
         """Service -> id of its running container."""
-        listed = podman("ps", "--format", "json", "--filter", f"label=xnai.dev/namespace={NAMESPACE}")
+        listed = podman("ps", "--format", "json", "--filter", f"label=xnai.dev/namespace={self.namespace}")
         found = json.loads(listed.stdout)
         return {c["Labels"]["xnai.dev/service"]: c["Id"] for c in found if c["Names"][0].endswith("-main")}
 
     def run_in(self, service: str, *command: str) -> "subprocess.CompletedProcess[str]":
-        return podman("exec", f"{NAMESPACE}.{service}-main", *command)
+        return podman("exec", f"{self.namespace}.{service}-main", *command)
 
 
 def podman(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,8 @@ import pytest
 import yaml
 
 from tests.stack.conftest import NAMESPACE, Stack, podman
+from tests.waiting import wait_until
 from xnai_operator.cli import serve
-
-
-def wait_until(what: str, seconds: float, condition: object) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.1)
 
 
 def test_all_services_run(stack: Stack) -> None:
