@@ -92,8 +92,8 @@ def served(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], second
     deadline = time.monotonic() + seconds
     try:
         while not ready():
-            assert process.poll() is None, f"{process.args} ended"
-            assert time.monotonic() < deadline, f"{process.args} is not ready in {seconds} s"
+            assert process.poll() is None, f"{process.args!r} ended"
+            assert time.monotonic() < deadline, f"{process.args!r} is not ready in {seconds} s"
             time.sleep(0.05)
         yield
     finally:

@@ -86,7 +86,7 @@ def cases(quick: bool) -> list[Case]:
             ("qwen2-bpe", "Q8_0", ModelOptions(1024, kv_type="q8_0")),
             ("gemma3", "F16", ModelOptions(2048, slots=2)),
         ]
-    made: list[Case] = [(real, "", ModelOptions(c, kv_type=k)) for c in (512, 2048, 8192) for k in ("f16", "q8_0")]  # type: ignore[arg-type]
+    made: list[Case] = [(real, "", ModelOptions(c, kv_type=k)) for c in (512, 2048, 8192) for k in ("f16", "q8_0")]
     made += [(real, "", ModelOptions(c, flash_attention=False)) for c in (512, 2048, 8192)]
     made += [(real, "", ModelOptions(2048, slots=s)) for s in (2, 4)]
     made += [(real, "", ModelOptions(8192, full_window=True)), (real, "", ModelOptions(2048, mmap=False))]

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ TMPFS = [{"mountPath": "/data/cache", "size": "1Mi"}]
     ],
 )
 def test_what_cannot_run_says_why(
-    spec: dict[str, object], why: str, kubectl: Kubectl, backend: FakeBackend, namespace: str
+    spec: dict[str, Any], why: str, kubectl: Kubectl, backend: FakeBackend, namespace: str
 ) -> None:
     apply(kubectl, namespace, "a", **({"image": "localhost/app:1"} | spec))
     wait(kubectl, namespace, "xs/a", reason(why))

@@ -1,6 +1,7 @@
 """The pressure ladder on real pods. The readings are injected: nothing here may bring the machine to its limits."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.podman.conftest import inside
 from tests.unit.models.test_gguf import WHOLE
@@ -8,7 +9,11 @@ from tests.unit.world import World
 from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.render.installation import Installation
 
-RUN = {"image": "localhost/xnai-test:1", "command": ["sleep", "1000"], "terminationGracePeriodSeconds": 0}
+RUN: dict[str, Any] = {
+    "image": "localhost/xnai-test:1",
+    "command": ["sleep", "1000"],
+    "terminationGracePeriodSeconds": 0,
+}
 
 
 def context() -> str:

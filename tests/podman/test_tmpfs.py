@@ -29,7 +29,7 @@ RESTARTS = ["pod restart {0}", "restart --time=0 {0}-main", "pod stop --time=0 {
 async def test_every_mount_is_as_wanted_in_the_running_container_after_every_start(
     namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    wanted = {"storage": {"tmpfs": [*MOUNTS, OTHERS]}, "security": {"userNamespace": namespace}}
+    wanted: dict[str, Any] = {"storage": {"tmpfs": [*MOUNTS, OTHERS]}, "security": {"userNamespace": namespace}}
     pod = rendered("mounts", installation, **wanted)
     found = await started(podman_backend, pod)
     assert differences(pod.tmpfs, await podman_backend.node_agent.mounts(found)) == []
@@ -159,7 +159,7 @@ async def test_a_mount_that_fell_back_is_a_volume_its_user_can_write(
 async def test_what_is_in_a_tmpfs_goes_to_disk_with_it(
     namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    spec = {
+    spec: dict[str, Any] = {
         "storage": {"tmpfs": [{"mountPath": "/cache", "size": "2Mi", "mode": "0700"}]},
         "security": {"userNamespace": namespace},
     }
@@ -220,7 +220,7 @@ CACHE = {"tmpfs": [{"mountPath": "/cache", "size": "1Mi", "mode": "0700"}]}
 async def test_what_an_init_container_writes_is_there_for_the_service(
     namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    own = {"security": {"userNamespace": namespace}}
+    own: dict[str, Any] = {"security": {"userNamespace": namespace}}
     pod = rendered("prepared", installation, initContainers=[WRITES], storage=CACHE, **own)
     for _ in range(2):  # at every start
         await started(podman_backend, pod)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,7 @@ async def test_the_user_reads_its_secrets_and_keeps_its_volume_in_every_user_nam
         "secrets": [{"name": "s", "mountPath": "/s"}],
     }
     contents = {("Secret", "s"): {"password": b"x"}, ("ConfigMap", "c"): {"key": b"y"}}
-    spec = {"security": {"userNamespace": namespace}, "storage": storage}
+    spec: dict[str, Any] = {"security": {"userNamespace": namespace}, "storage": storage}
     for script, said in (
         ("cat /s/password /c/key && echo z >/data/file", "xy"),
         ("cat /s/password /c/key /data/file", "xyz\n"),
@@ -224,9 +225,9 @@ def ranges(pod: ObservedPod) -> list[range]:
 
 
 async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBackend, installation: Installation) -> None:
-    own = {"security": {"userNamespace": "Auto", "runAsUser": 65532}}
+    own: dict[str, Any] = {"security": {"userNamespace": "Auto", "runAsUser": 65532}}
     same = rival("one")
-    kept = {"security": {"userNamespace": "KeepId"}}
+    kept: dict[str, Any] = {"security": {"userNamespace": "KeepId"}}
     await started(podman_backend, rendered("all", installation, **kept))  # leaves Podman no id to choose
     await started(podman_backend, rendered("shares", installation))
     await asyncio.gather(*(podman_backend.runtime.start(rendered(name, installation, **own)) for name in ("one", same)))
@@ -240,7 +241,7 @@ async def test_pods_with_ids_of_their_own_share_none(podman_backend: PodmanBacke
 async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_run(
     podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    own = {"security": {"userNamespace": "Auto"}}
+    own: dict[str, Any] = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
     same = rival("owns")
     before = ranges(await started(podman_backend, rendered("owns", installation, storage=storage, **own)))
@@ -255,7 +256,7 @@ async def test_the_ids_of_a_volume_are_nobody_elses_while_its_service_does_not_r
 async def test_a_pod_keeps_the_ids_of_its_volume_when_those_it_would_have_first_are_free_again(
     podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    own = {"security": {"userNamespace": "Auto"}}
+    own: dict[str, Any] = {"security": {"userNamespace": "Auto"}}
     storage = {"volumes": [{"name": "left", "mountPath": "/data"}]}
     same = rival("owns")
     await started(podman_backend, rendered(same, installation, **own))
@@ -280,13 +281,13 @@ async def test_what_it_uses_is_measured_in_ids_of_its_own(
 async def test_a_cpu_set_holds_for_every_thread(
     namespace: str, podman_backend: PodmanBackend, installation: Installation
 ) -> None:
-    own = {"resources": {"cpuSet": "1"}, "security": {"userNamespace": namespace}}
+    own: dict[str, Any] = {"resources": {"cpuSet": "1"}, "security": {"userNamespace": namespace}}
     pod = await started(podman_backend, rendered("bound", installation, **own))
     assert os.sched_getaffinity(pod.pid) == {1}
     assert "Cpus_allowed_list:\t1\n" in inside("test.bound", "cat", "/proc/1/status").stdout
 
 
-SERVES = {
+SERVES: dict[str, Any] = {
     "command": ["httpd", "-f", "-p", "8080"],
     "ports": [{"name": "http", "containerPort": 8080, "hostPort": 18080}],
 }
@@ -297,7 +298,7 @@ async def test_only_clients_reach_a_pod_and_users_its_published_port(
     namespace: str, podman_backend: PodmanBackend, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")  # a normal user's, without nft's place
-    own = {"security": {"userNamespace": namespace}}
+    own: dict[str, Any] = {"security": {"userNamespace": namespace}}
     server = await started(podman_backend, rendered("server", installation, **SERVES, **own))
     await started(podman_backend, rendered("stranger", installation))
     client = await started(podman_backend, rendered("client", installation, **own))

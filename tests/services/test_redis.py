@@ -28,7 +28,7 @@ Clients = Callable[[str], redis.asyncio.Redis]
     ],
 )
 async def test_a_service_may_do_its_work(name: str, command: tuple[str, ...], user: Clients) -> None:
-    await user(name).execute_command(*command)
+    await user(name).execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("name", ["rag-api", "crawler", "curation-worker"])
@@ -41,7 +41,7 @@ async def test_a_service_may_do_its_work(name: str, command: tuple[str, ...], us
 )  # fmt: skip
 async def test_a_service_may_do_nothing_else(name: str, command: tuple[str, ...], user: Clients) -> None:
     with pytest.raises(NoPermissionError):
-        await user(name).execute_command(*command)
+        await user(name).execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 class World:

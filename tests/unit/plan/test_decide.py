@@ -190,7 +190,7 @@ def test_a_dependant_waits_until_its_dependency_is_ready(installation: Installat
 
 
 def test_the_less_important_service_waits_for_memory(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
     plan = decide(facts(low, high, installation=installation, allocatable=4 * GI), NOW)
     assert [a.name for a in plan.actions] == ["default.high"]
@@ -198,7 +198,7 @@ def test_the_less_important_service_waits_for_memory(installation: Installation)
 
 
 def test_a_more_important_service_takes_the_place_of_a_running_one_in_two_steps(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
     first = decide(facts(low, installation=installation, allocatable=4 * GI), NOW)
     pods = running(first, "low")
@@ -209,7 +209,7 @@ def test_a_more_important_service_takes_the_place_of_a_running_one_in_two_steps(
 
 
 def test_a_peer_is_not_stopped(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     young = make_service("young", created="2026-02-01T00:00:00Z", **big)
     first = decide(facts(young, installation=installation, allocatable=4 * GI), NOW)
     both = facts(
@@ -220,7 +220,7 @@ def test_a_peer_is_not_stopped(installation: Installation) -> None:
 
 
 def test_what_is_suspended_takes_no_memory(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     waits = make_service("waits", priority=10, suspend=True, **big)
     plan = decide(facts(waits, make_service("runs", **big), installation=installation, allocatable=4 * GI), NOW)
     assert [a.name for a in plan.actions] == ["default.runs"]
@@ -234,7 +234,7 @@ def test_a_pod_on_which_something_is_done_is_left_alone(installation: Installati
 
 
 def test_nothing_takes_a_place_that_is_not_free_yet(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     low, high = make_service("low", **big), make_service("high", priority=10, **big)
     pods = running(decide(facts(low, installation=installation, allocatable=4 * GI), NOW), "low")
     both = facts(low, high, installation=installation, allocatable=4 * GI, pods=pods)
@@ -242,7 +242,7 @@ def test_nothing_takes_a_place_that_is_not_free_yet(installation: Installation) 
 
 
 def test_what_runs_suspended_keeps_its_memory(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     first = decide(facts(make_service("held", **big), installation=installation, allocatable=4 * GI), NOW)
     held, high = make_service("held", suspend=True, **big), make_service("high", priority=10, **big)
     plan = decide(facts(held, high, installation=installation, allocatable=4 * GI, pods=running(first, "held")), NOW)
@@ -306,7 +306,7 @@ def test_what_declares_nothing_keeps_what_it_came_to_use(installation: Installat
 
 @pytest.mark.parametrize("size", ["100Mi", "100M"])
 def test_what_runs_as_it_is_asked_for_holds_what_it_asks_for(size: str, installation: Installation) -> None:
-    limited = {"resources": {"limits": {"memory": "1Gi"}}}
+    limited: dict[str, Any] = {"resources": {"limits": {"memory": "1Gi"}}}
     for spec in (limited, {}, {"resources": {"requests": {"memory": "1Gi"}}}):
         service = make_service(storage={"tmpfs": [{"mountPath": "/c", "size": size}]}, **spec)
         first = decide(facts(service, installation=installation), NOW)
@@ -329,7 +329,7 @@ def test_what_grew_within_its_limit_stops_no_peer(installation: Installation) ->
 
 
 def test_config_and_secrets_take_memory_of_the_machine(installation: Installation) -> None:
-    secret = {"storage": {"secrets": [{"name": "s", "mountPath": "/s"}]}}
+    secret: dict[str, Any] = {"storage": {"secrets": [{"name": "s", "mountPath": "/s"}]}}
     contents = {"default": {("Secret", "s"): {"a": b"x" * 5000, "b": b"x"}}}
     plan = decide(facts(make_service(**secret), installation=installation, contents=contents), NOW)
     plain = decide(facts(make_service(), installation=installation), NOW)
@@ -346,7 +346,7 @@ def test_a_tight_limit_is_told_and_started(installation: Installation) -> None:
 
 
 def test_a_running_service_with_a_fault_gives_way_too(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "3Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "3Gi"}}}
     first = decide(facts(make_service("low", **big), installation=installation, allocatable=4 * GI), NOW)
     low = make_service("low", image="localhost/gone:1", **big)
     both = facts(

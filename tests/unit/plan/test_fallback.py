@@ -31,7 +31,7 @@ def on_disk(plan: Plan, name: str) -> list[str]:
     return [] if rendered is None else [volume.name for volume in rendered.volumes]
 
 
-SMALL = {"resources": {"requests": {"memory": "1Gi"}}}
+SMALL: dict[str, Any] = {"resources": {"requests": {"memory": "1Gi"}}}
 
 
 @pytest.mark.parametrize(

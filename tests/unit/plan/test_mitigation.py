@@ -52,11 +52,8 @@ def world(
             f"default.{name}": replace(observed(rendered[f"default.{name}"]), variant=Variant(reduced=True))
             for name in small
         }
-        rendered = rendered | {
-            key: pod
-            for key, pod in decide(replace(reducing, observed=replace(fresh.observed, pods=pods)), NOW).rendered.items()
-            if key.removeprefix("default.") in small
-        }
+        shrunk = decide(replace(reducing, observed=replace(fresh.observed, pods=pods)), NOW).rendered
+        rendered = {**rendered, **{key: pod for key, pod in shrunk.items() if key.removeprefix("default.") in small}}
     pods = {pod.name: observed(pod, age=900) for pod in rendered.values() if pod.service not in stopped}
     ladder = Ladder(step, NOW - changed, NOW - acted, NOW - 1 if calm else 0.0)
     idle = frozenset(name for name in pods if name.removeprefix("default.") not in busy)
@@ -180,7 +177,7 @@ def test_one_that_cannot_be_started_again_keeps_nobody_from_being_moved(installa
     given = world(*services, installation=installation, step=Step.SPILL, policies=(policy(fallback="Volume"),))
     given = replace(given, mounts={"default.low": (mount(20 * MI),), "default.mid": (mount(20 * MI),)})
     broken = make_service("low", image="localhost/gone:1")
-    given = replace(given, desired=replace(given.desired, services=given.desired.services | {broken.key: broken}))
+    given = replace(given, desired=replace(given.desired, services={**given.desired.services, broken.key: broken}))
     assert actions(decide(given, NOW)) == [("start", "default.mid", Reason.TMPFS_SPILLED)]
 
 
@@ -221,7 +218,7 @@ def test_what_is_suspended_is_not_touched(installation: Installation) -> None:
 
 
 def test_nobody_is_stopped_for_one_that_cannot_start_yet(installation: Installation) -> None:
-    big = {"resources": {"requests": {"memory": "5Gi"}}}
+    big: dict[str, Any] = {"resources": {"requests": {"memory": "5Gi"}}}
     services = (make_service("low", **big), make_service("high", priority=10, **big))
     given = world(services[0], installation=installation, step=Step.HOLD)
     both = replace(given, desired=replace(given.desired, services={s.key: s for s in services}))

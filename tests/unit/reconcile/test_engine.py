@@ -1,6 +1,7 @@
 """What the engine does over several passes."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ async def test_an_unhealthy_service_becomes_unready_after_the_threshold(times: i
     assert world.condition("a")[0] == ("False" if times == 3 else "True")
 
 
-def tmpfs(size: str) -> dict[str, object]:
+def tmpfs(size: str) -> dict[str, Any]:
     return {"storage": {"tmpfs": [{"mountPath": "/cache", "size": size}]}}
 
 
@@ -249,7 +250,7 @@ async def test_a_start_that_ends_while_the_runtime_is_observed_is_not_repeated(w
         await start(pod)
 
     async def stale_observe() -> Observed:
-        seen = await observe()
+        seen: Observed = await observe()
         released.set()
         await world.engine.finished()
         return seen

@@ -5,7 +5,8 @@ import pytest
 from tests.unit.world import World
 from xnai_operator.memory.ladder import Step
 
-LOW, MIDDLE, HIGH = {}, {"priority": 5}, {"priority": 10}
+LOW: dict[str, int] = {}
+MIDDLE, HIGH = {"priority": 5}, {"priority": 10}
 
 
 async def start(world: World) -> None:

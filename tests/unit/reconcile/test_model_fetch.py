@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_a_service_waits_for_its_model_and_says_why_it_does_not_come(world
         pytest.param({"inference": {"model": {"file": "a.gguf"}}}, id="without a url"),
     ],
 )
-async def test_no_model_is_fetched_for_a_service_that_is(spec: dict[str, object], world: World, tmp_path: Path) -> None:
+async def test_no_model_is_fetched_for_a_service_that_is(spec: dict[str, Any], world: World, tmp_path: Path) -> None:
     world.apply("a", **spec)
     await world.settle()
     await asyncio.sleep(0)

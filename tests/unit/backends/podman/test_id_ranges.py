@@ -41,7 +41,7 @@ def test_mounts_are_made_with_the_ids_the_pod_has_outside(
 ) -> None:
     rendered = pod(namespace, installation)
     placed = id_ranges.placed(rendered, 20000)
-    found = {d.mount_path: (d.uid, d.gid) for d in (*placed.tmpfs, *placed.files)}
+    found = {d.mount_path: (d.uid, d.gid) for d in placed.tmpfs} | {d.mount_path: (d.uid, d.gid) for d in placed.files}
     assert {path: found[path] for path in owners} == owners
     assert placed.document["metadata"].get("annotations", {}).get("io.podman.annotations.userns") == annotation
     labels = placed.document["metadata"]["labels"]
