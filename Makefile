@@ -58,7 +58,6 @@ test-guest: venv  ## the tests that meet the limits of a whole machine, in one o
 
 bench: venv  ## figures of the running stack beside their goals
 	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/stack.py
-	$(if $(ROOT),hack/env run python,.venv/bin/python) hack/bench/polling.py
 	.venv/bin/python hack/bench/commands.py
 
 clean: venv  ## delete all of it, persistent data included; says what and asks (YES=1: does not ask; CACHES=1: caches too)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Figures of the running stack (`make up` before): a start against raw kube play, memory and CPU at rest, first token.
+"""Figures of the running stack (`make up` before): first token, a start against raw kube play, the cost of looking at
+memory and tmpfs, memory and CPU at rest.
 
     make bench
 
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -23,14 +25,17 @@ import yaml
 
 from xnai_operator import wiring
 from xnai_operator.api import resources
-from xnai_operator.backends.podman.backend import PodmanBackend
+from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.cli import api_server, serve
 from xnai_operator.config import Config
+from xnai_operator.host.memory_reader import MemoryReader, cpu_seconds
 from xnai_operator.kube.client import KubeClient
+from xnai_operator.reconcile.engine import MEMORY_SECONDS, MOUNT_SECONDS
 from xnai_operator.render.intent import PodIntent
 from xnai_operator.tmpfs.mounts import merged
 
 ROUNDS = 15
+LOOKS = 200
 IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", "60"))
 SPEC = {
     "image": "localhost/xnai-mkdocs:0.1.0",
@@ -79,7 +84,7 @@ async def one_apply(api: KubeClient, number: int) -> float:
     return moment - began
 
 
-async def one_play(config: Config, backend: PodmanBackend, number: int) -> float:
+async def one_play(config: Config, podman: Transport, number: int) -> float:
     """The same for a bare kube play of the same document, over the API."""
     service = resources.service(
         {"metadata": {"name": f"raw-{number}", "namespace": "default", "uid": "raw"}, "spec": SPEC}
@@ -93,7 +98,7 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
     document["metadata"]["labels"] = {"app": "raw"}
     text = yaml.safe_dump(document)
     began = time.time()
-    await backend.transport.call(
+    await podman.call(
         "POST",
         "/kube/play",
         params={"network": f"xnai-default:alias=raw-{number}"},
@@ -106,13 +111,13 @@ async def one_play(config: Config, backend: PodmanBackend, number: int) -> float
 
 
 async def starts(config: Config) -> None:
-    api, backend = await KubeClient.connect(api_server.kubeconfig(config)), wiring.backend(config)
+    api, podman = await KubeClient.connect(api_server.kubeconfig(config)), Transport(str(config.podman_socket))
     applied, played = [], []
     for number in range(ROUNDS):
         applied.append(await one_apply(api, number))
-        played.append(await one_play(config, backend, number))
+        played.append(await one_play(config, podman, number))
     await api.close()
-    await backend.runtime.close()
+    podman.close()
     for what, share in (("median", 0.5), ("p95", 0.95)):
         a, p = percentile(applied, share), percentile(played, share)
         row(f"apply to container started, {what}", f"{a * 1000:.0f} ms")
@@ -161,9 +166,41 @@ def memory(pid: int) -> dict[str, int]:
     return {name: values.get(name, 0) // 1024 for name in ("Rss", "Anonymous", "Pss")}
 
 
-def ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+async def cost(work: Callable[[], Awaitable[object]], helper: Callable[[], int]) -> float:
+    """CPU milliseconds of one call, in this process and in the helper with the process id that `helper` gives."""
+
+    def used() -> float:
+        return time.process_time() + cpu_seconds(helper())
+
+    await work()
+    before = used()
+    for _ in range(LOOKS):
+        await work()
+    return (used() - before) / LOOKS * 1000
+
+
+async def looks(config: Config) -> None:
+    """What the operator's looks at the pods that run now cost, each as often as the operator takes it."""
+    backend, reader = wiring.backend(config), MemoryReader()
+    pods = [pod for pod in (await backend.runtime.observe()).pods.values() if pod.running]
+
+    async def memory() -> None:
+        reader.read()
+        reader.idle(pod.pid for pod in pods)
+        for pod in pods:
+            reader.stalls(pod.pid)
+
+    async def mounts() -> None:
+        for pod in pods:
+            await backend.node_agent.mounts(pod)
+
+    total = 0.0
+    for what, look, seconds in (("memory", memory, MEMORY_SECONDS), ("tmpfs", mounts, MOUNT_SECONDS)):
+        milliseconds = await cost(look, lambda: backend.helper.pid)
+        total += (share := milliseconds / seconds / 10)
+        row(f"looking at {what} of {len(pods)} pods", f"{milliseconds:.2f} ms, {share:.2f} %")
+    row("CPU of all looks", f"{total:.2f} %", "<= 0.5 % of a core")
+    await backend.runtime.close()
 
 
 PLANE = {"etcd", "kube-apiserver", "kube-controller-manager"}
@@ -172,12 +209,12 @@ GOALS = {"operator": "RSS <= 110 MiB", "xnai serve": "<= 30, <= 15 anon"}
 
 def rest() -> None:
     ours = processes()
-    before = {pid: ticks(pid) for pids in ours.values() for pid in pids}
+    before = {pid: cpu_seconds(pid) for pids in ours.values() for pid in pids}
     time.sleep(IDLE_SECONDS)
     total, plane, everything = 0.0, [0, 0], [0, 0]
     for name, pids in ours.items():
         used = [memory(pid) for pid in pids]
-        share = sum(ticks(pid) - before[pid] for pid in pids) / os.sysconf("SC_CLK_TCK") / IDLE_SECONDS * 100
+        share = sum(cpu_seconds(pid) - before[pid] for pid in pids) / IDLE_SECONDS * 100
         total += share
         sums = [sum(u["Rss"] for u in used), sum(u["Anonymous"] for u in used)]
         everything = [a + b for a, b in zip(everything, sums, strict=True)]
@@ -214,6 +251,7 @@ def main() -> None:
         sys.exit("nothing runs; `make up` first")
     first_tokens()
     asyncio.run(starts(config))
+    asyncio.run(looks(config))
     rest()
 
 
