@@ -69,7 +69,7 @@ class Stopped:
 
 MISSING_IMAGE = {"image": "localhost/gone:1"}
 BIG = {"resources": {"requests": {"memory": "3Gi"}}}
-MODEL = {"inference": {"model": {"file": "m.gguf"}}}
+MODEL: dict[str, Any] = {"inference": {"model": {"file": "m.gguf"}}}
 MOST = {"requests": {"memory": "8100Mi"}}
 DEPENDS = {"dependsOn": ["other"]}
 WAITS = {"retryAtSeconds": int(NOW) + 60, "observedGeneration": 1}
