@@ -19,7 +19,7 @@ CLIENTS = 200
 def disconnects(count: int, seed: int, *paths: str) -> dict[str, Any]:
     """What disconnects.py tells. The container has no network but its own loopback."""
     model = (Config.read(os.environ).models / MODEL).resolve()
-    assert model.exists(), f"{model} is missing; run hack/setup --tests"
+    assert model.exists(), f"{model} is missing; run hack/setup.py --tests"
     mounts = {model: "/model.gguf", ROOT / "operator": "/app", Path(__file__).with_name("disconnects.py"): "/run.py"}
     environment = {"XNAI_MODEL": "/model.gguf", "XNAI_CTX": "2048", "XNAI_THREADS": "2", "PYTHONPATH": "/app"}
     command = ["podman", "run", "--rm", "--init", "--pull=never", "--network=none"]

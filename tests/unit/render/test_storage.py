@@ -42,7 +42,7 @@ def test_a_size_is_rounded_up_to_a_page(installation: Installation) -> None:
     ],
 )
 def test_the_owner_of_a_tmpfs(declared: dict[str, int], owner: tuple[int, int], installation: Installation) -> None:
-    spec = {"security": {"runAsUser": 5, "runAsGroup": 6}}
+    spec: dict[str, Any] = {"security": {"runAsUser": 5, "runAsGroup": 6}}
     found = made(installation, storage={"tmpfs": [{"mountPath": "/c", "size": "1Mi", **declared}]}, **spec)
     assert next((tmpfs.uid, tmpfs.gid) for tmpfs in found.tmpfs if tmpfs.mount_path == "/c") == owner
 
