@@ -17,7 +17,6 @@ venv: .venv/.synced  ## the project's Python environment in .venv
 
 # Root on Debian has no usable Podman of its own: there everything runs in the private environment of hack/env.
 ROOT := $(filter 0,$(shell id -u))
-RUN := $(if $(ROOT),hack/env run)
 PYTEST := $(if $(ROOT),hack/env run pytest -p no:cacheprovider,.venv/bin/pytest)
 
 .venv/.synced: uv.lock pyproject.toml hack/xnai | $(UV)

@@ -166,11 +166,11 @@ def memory(pid: int) -> dict[str, int]:
     return {name: values.get(name, 0) // 1024 for name in ("Rss", "Anonymous", "Pss")}
 
 
-async def cost(work: Callable[[], Awaitable[object]], helper: Callable[[], int]) -> float:
+async def cost(work: Callable[[], Awaitable[object]], helper: Callable[[], int | None]) -> float:
     """CPU milliseconds of one call, in this process and in the helper with the process id that `helper` gives."""
 
     def used() -> float:
-        return time.process_time() + cpu_seconds(helper())
+        return time.process_time() + cpu_seconds(pid) if (pid := helper()) else time.process_time()
 
     await work()
     before = used()

@@ -171,7 +171,8 @@ async def test_a_model_can_be_told_the_step_of_the_ladder_and_others_need_not(
     folder = Path(installation.models_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.gguf").touch()
-    wanted = pod(installation, **({"inference": {"model": {"file": "m.gguf"}}} if inference else {}))
+    spec: dict[str, Any] = {"inference": {"model": {"file": "m.gguf"}}} if inference else {}
+    wanted = pod(installation, **spec)
     await backend.runtime.start(wanted)
     await backend.node_agent.signal_pressure(wanted.name, 4)
     seen = await found(backend)

@@ -1,5 +1,6 @@
 """The table of types and reasons, and how a decided condition becomes a stored one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -112,4 +113,5 @@ def test_a_reason_never_repeats_a_type() -> None:
 
 
 def test_a_reason_is_found_by_its_word() -> None:
-    assert (Reason("ImageMissing"), str(Reason.IMAGE_MISSING)) == (Reason.IMAGE_MISSING, "ImageMissing")
+    by_word: Callable[[str], Reason] = Reason  # type: ignore[assignment]  # mypy takes __new__ for the call
+    assert (by_word("ImageMissing"), str(Reason.IMAGE_MISSING)) == (Reason.IMAGE_MISSING, "ImageMissing")

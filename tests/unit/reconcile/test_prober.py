@@ -197,16 +197,19 @@ async def test_a_container_that_was_ready_before_this_process_needs_no_second_st
     started_at: float, kept: bool, setting: Setting
 ) -> None:
     setting.declare(startup={"tcpSocket": {"port": 2}}, readiness=TCP)
-    stored = [{"type": "Ready", "status": "True", "reason": "ProbeSucceeded", "message": ""}]
-    service = setting.services["default.a"]
-    setting.services["default.a"] = service_with(service, conditions=stored)
+    stored = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "ProbeSucceeded",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+    status = XnaiServiceStatus.model_validate({"conditions": [stored]})
+    setting.services["default.a"] = replace(setting.services["default.a"], status=status)
     setting.prober.observe([pod(started_at=started_at)])
     assert await setting.after(0, BAD) == (kept, kept, 0 if kept else 1)
     assert [request.tcp for _, request in setting.probed] == [1 if kept else 2]
-
-
-def service_with(service: XnaiService, **status: Any) -> XnaiService:
-    return replace(service, status=XnaiServiceStatus.parse(status))
 
 
 async def test_it_probes_until_it_is_cancelled_and_a_slow_probe_holds_up_no_other_pod(setting: Setting) -> None:

@@ -69,7 +69,12 @@ def volumes(podman: Podman, helper: Helper | None = None) -> Volumes:
 async def test_a_missing_volume_of_the_service_is_made_with_its_labels() -> None:
     podman = Podman()
     await volumes(podman).ensure(OWN, "uid-a")
-    assert podman.labels == {OWN.name: {"app.kubernetes.io/managed-by": "xnai-operator", "xnai.dev/owner-uid": "uid-a"}}
+    labels = {
+        "app.kubernetes.io/managed-by": "xnai-operator",
+        "xnai.dev/installation": "one",
+        "xnai.dev/owner-uid": "uid-a",
+    }
+    assert podman.labels == {OWN.name: labels}
 
 
 @pytest.mark.parametrize("volume", [OWN, OTHERS], ids=["its own", "another's"])
