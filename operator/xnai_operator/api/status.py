@@ -62,6 +62,8 @@ class XnaiServiceStatus(ResourceStatus):
     """Starts after an exit or a failed start, since the spec last changed or the container last ran for long."""
     retry_at_seconds: Int64 | None = None
     """The operator does not start the pod before this time (Unix seconds)."""
+    last_start_failure: str | None = None
+    """Why the last start failed. Absent once the pod runs or the spec changed."""
     tmpfs: Annotated[list[TmpfsMountStatus], ListMap("mountPath")] = Field(default_factory=list)
     """The tmpfs mounts of the service as observed in the running container."""
     memory_request_bytes: Int64 | None = None

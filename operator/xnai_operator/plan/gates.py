@@ -100,9 +100,11 @@ def suspended(candidate: Candidate) -> Outcome | None:
     if not candidate.service.spec.suspend:
         return None
     message = "spec.suspend is true: nothing is started, changed or stopped"
-    ready = candidate.case.running and candidate.case.probes.ready
-    conditions = (Condition(Type.READY, ready, Reason.SUSPENDED, message), candidate.admitted)
-    return Outcome(ready, Report(conditions, candidate.fields), rendered=candidate.rendered)
+    serves = candidate.case.running and candidate.case.probes.ready
+    if not candidate.as_rendered:
+        message += "; the running pod goes on as it was before the edit"
+    ready = Condition(Type.READY, serves and candidate.as_rendered, Reason.SUSPENDED, message)
+    return Outcome(serves, Report((ready, candidate.admitted), candidate.fields), rendered=candidate.rendered)
 
 
 def runs_as_rendered(candidate: Candidate) -> Outcome | None:
@@ -161,9 +163,9 @@ def backing_off(candidate: Candidate) -> Outcome | None:
     attempt = starting.attempt(candidate)
     if attempt.not_before <= candidate.case.now:
         return None
-    return candidate.waiting(
-        Reason.BACK_OFF, f"{attempt.message}; waits before the next start", wake_at=attempt.not_before
-    )
+    failure = candidate.fields["lastStartFailure"]
+    cause = f"the last start failed: {failure}" if failure else attempt.message
+    return candidate.waiting(Reason.BACK_OFF, f"{cause}; waits before the next start", wake_at=attempt.not_before)
 
 
 def start(candidate: Candidate) -> Outcome:

@@ -66,12 +66,14 @@ def start_failed(status: XnaiServiceStatus, reason: Reason, message: str, now: f
         Condition(Type.READY, False, reason, message),
         Condition(Type.RECONCILING, True, reason, message),
     )
-    return Report(conditions, {"restarts": restarts, "retryAtSeconds": retry_at})
+    return Report(conditions, {"restarts": restarts, "retryAtSeconds": retry_at, "lastStartFailure": message})
 
 
 def restart_fields(case: Case) -> Mapping[str, Any]:
-    """The status field `restarts` as it is stored."""
-    return {"restarts": case.service.status.restarts or 0}
+    """The status fields about restarts as they are stored. A failure of an older spec says nothing about this one."""
+    status, current = case.service.status, case.service.status.observed_generation == case.service.generation
+    failure = status.last_start_failure if current and not case.running else None
+    return {"restarts": status.restarts or 0, "lastStartFailure": failure}
 
 
 def with_limit_warning(case: Case, outcome: Outcome) -> Outcome:

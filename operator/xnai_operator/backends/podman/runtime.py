@@ -13,6 +13,7 @@ from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.backends.podman.helper_client import HelperClient
 from xnai_operator.backends.podman.id_ranges import IdRanges
+from xnai_operator.backends.podman.messages import plain
 from xnai_operator.backends.podman.observe import Observer
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.backends.podman.volumes import Volumes
@@ -130,7 +131,7 @@ class PodmanRuntime:
         # Podman tells of a container that did not start in an answer of status 200.
         errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
         if errors:
-            raise BackendError(Reason.START_FAILED, "; ".join(errors))
+            raise BackendError(Reason.START_FAILED, plain(errors))
 
     async def _bind_cpus(self, pod: RenderedPod) -> None:
         """kube YAML has no CPU set, and the cpuset controller is delegated to few users: affinity needs neither."""

@@ -101,6 +101,6 @@ class Transport:
 def _message(content: bytes) -> str:
     try:
         body = json.loads(content)
-        return str(body.get("cause") or body.get("message") or "") if isinstance(body, dict) else ""
+        return str(body.get("message") or body.get("cause") or "") if isinstance(body, dict) else ""
     except ValueError:
         return content.decode(errors="replace")

@@ -71,8 +71,8 @@ async def test_an_answer_is_its_json(path: str, expected: Any, transport: Transp
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        pytest.param("/refused", "no such pod", id="the cause"),
-        pytest.param("/no-cause", "in use", id="else the message"),
+        pytest.param("/refused", "inspecting: no such pod", id="the message, which ends with the cause"),
+        pytest.param("/no-cause", "in use", id="a message without a cause"),
         pytest.param("/text", "not JSON", id="else the text"),
         pytest.param("/list", "GET /list: HTTP 400", id="else the status"),
         pytest.param("/missing", "GET /missing: HTTP 404", id="no content"),
