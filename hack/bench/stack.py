@@ -145,8 +145,6 @@ def processes() -> dict[str, list[int]]:
             owned = entry.stat().st_uid == os.getuid()
         except OSError:
             continue
-        # The helper: a file of this name, or the module.
-        command = command.replace("backends.podman.helper", "backends/podman/helper")
         for name, pattern in patterns.items():
             if owned and pattern in command:
                 found[name].append(int(entry.name))
