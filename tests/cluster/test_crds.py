@@ -7,8 +7,8 @@ import pytest
 from tests.cluster.conftest import Kubectl
 
 
-def manifest(spec: dict[str, object], kind: str = "XnaiService") -> str:
-    return json.dumps({"apiVersion": "xnai.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec})
+def manifest(spec: dict[str, object], kind: str = "XnaiService", name: str = "x") -> str:
+    return json.dumps({"apiVersion": "xnai.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
 def test_the_server_says_its_version(kubectl: Kubectl) -> None:
@@ -36,6 +36,11 @@ PROBE = {"httpGet": {"port": 80}, "tcpSocket": {"port": 80}}
         ({"image": "a", "inference": {"model": {"file": "m.gguf", "url": "https://h/m"}}}, "needs its sha256"),
         ({"image": "a", "inference": {"model": {"file": "m.gguf"}, "parallel": 2}}, "parallel must be 1"),
         ({"image": "a", "storage": {"tmpfs": [{"mountPath": "/t", "size": "1MB"}]}}, "spec.storage.tmpfs[0].size"),
+        ({"image": "a", "storage": {"tmpfs": [{"mountPath": "/t", "size": "0"}]}}, "a size of 0 is no limit"),
+        ({"image": "a", "storage": {"tmpfs": [{"mountPath": "/t", "size": "0.0G"}]}}, "a size of 0 is no limit"),
+        ({"image": "a", "storage": {"tmpfs": [{"mountPath": "/t", "size": "64m"}]}}, "m is thousandths of a byte"),
+        ({"image": "a", "resources": {"requests": {"memory": "512m"}}}, "m is thousandths of a byte"),
+        ({"image": "a", "resources": {"limits": {"memory": "512m"}}}, "m is thousandths of a byte"),
         (
             {
                 "image": "a",
@@ -49,6 +54,23 @@ def test_a_wrong_resource_is_refused_with_the_path(spec: dict[str, object], text
     done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest(spec))
     assert done.returncode == 1
     assert text in done.stderr
+
+
+@pytest.mark.parametrize("name", ["qwen2.5", "a." + "b" * 60])
+def test_a_name_that_is_no_host_name_is_refused_in_words(name: str, kubectl: Kubectl) -> None:
+    done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest({"image": "a"}, name=name))
+    assert (done.returncode, "metadata.name must be a DNS label" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["08", "1e3", "a" * 63])
+def test_any_dns_label_is_a_name(name: str, kubectl: Kubectl) -> None:
+    done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest({"image": "a"}, name=name))
+    assert done.returncode == 0, done.stderr
+
+
+def test_cpu_may_be_in_thousandths(kubectl: Kubectl) -> None:
+    spec: dict[str, object] = {"image": "a", "resources": {"limits": {"cpu": "250m"}}}
+    assert kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest(spec)).returncode == 0
 
 
 def test_the_documentation_reaches_kubectl_explain(kubectl: Kubectl) -> None:

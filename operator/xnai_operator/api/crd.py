@@ -72,6 +72,7 @@ def _definition(kind: CustomKind) -> dict[str, Any]:
             "openAPIV3Schema": {
                 "type": "object",
                 "description": kind.summary,
+                **({"x-kubernetes-validations": [rule.schema() for rule in kind.rules]} if kind.rules else {}),
                 "required": ["spec"],
                 "properties": {
                     "apiVersion": {"type": "string"},

@@ -11,7 +11,7 @@ from xnai_operator.api import resources
 from xnai_operator.api.resources import Resource
 from xnai_operator.api.status import ResourceStatus, TmpfsPolicyStatus, XnaiServiceStatus
 from xnai_operator.api.tmpfspolicy import TmpfsPolicySpec
-from xnai_operator.api.types import GROUP, VERSION, Spec
+from xnai_operator.api.types import GROUP, VERSION, Rule, Spec
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
 
 
@@ -52,7 +52,7 @@ class Column:
 @dataclass(frozen=True, kw_only=True)
 class CustomKind(Kind):
     """A kind of our own. `summary` opens `kubectl explain`. `parse` raises InvalidResourceError. `columns` stand beside
-    those of every kind (crd.py)."""
+    those of every kind (crd.py). `rules` are about the whole object; a rule sees no metadata but the name."""
 
     group: str = GROUP
     version: str = VERSION
@@ -63,6 +63,7 @@ class CustomKind(Kind):
     status: type[ResourceStatus]
     parse: Callable[[dict[str, Any]], Resource[Any, Any]]
     columns: tuple[Column, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def definition_name(self) -> str:
@@ -80,6 +81,7 @@ XNAI_SERVICE: Final = CustomKind(
     status=XnaiServiceStatus,
     parse=resources.service,
     columns=(Column("Restarts", ".status.restarts", "integer", 1), Column("Image", ".spec.image", priority=1)),
+    rules=(resources.NAME_RULE,),
 )
 TMPFS_POLICY: Final = CustomKind(
     name="TmpfsPolicy",

@@ -5,9 +5,11 @@ Source: k8s.io/apimachinery/pkg/api/resource (suffixes and rounding up to the ne
 
 import re
 from decimal import ROUND_CEILING, Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, WithJsonSchema
+
+from xnai_operator.api.types import Rule
 
 MI: Final = 1 << 20
 """Bytes of one mebibyte."""
@@ -50,21 +52,45 @@ def _checked(text: str) -> str:
     return text
 
 
-def _checked_share(text: str) -> str:
-    share_to_bytes(text, 0)
+def _checked_memory(text: str) -> str:
+    _parse(text)
+    if text.endswith("m"):
+        number = text[:-1]
+        raise ValueError(f"{text}: m is thousandths of a byte; write {number}M or {number}Mi")
     return text
 
 
-Quantity = Annotated[
-    str,
-    AfterValidator(_checked),
-    WithJsonSchema({"type": "string", "pattern": PATTERN, "maxLength": 32}),
-]
+def _checked_size(text: str) -> str:
+    if to_bytes(_checked_memory(text)) == 0:
+        raise ValueError(f"{text}: a size of 0 is no limit; write at least one page, 4Ki")
+    return text
+
+
+def _checked_share(text: str) -> str:
+    return text if re.fullmatch(SHARE, text) else _checked_size(text)
+
+
+def _schema(pattern: str, *rules: Rule) -> WithJsonSchema:
+    schema: dict[str, Any] = {"type": "string", "pattern": pattern, "maxLength": 32}
+    if rules:
+        schema["x-kubernetes-validations"] = [rule.schema() for rule in rules]
+    return WithJsonSchema(schema)
+
+
+# The API server reports a pattern as it stands; a rule says in words what is wrong.
+_NOT_THOUSANDTHS: Final = Rule("!self.endsWith('m')", "m is thousandths of a byte; write M (10^6) or Mi (2^20)")
+_NOT_ZERO: Final = Rule("self.matches('[1-9]')", "a size of 0 is no limit; write at least one page, 4Ki")
+
+Quantity = Annotated[str, AfterValidator(_checked), _schema(PATTERN)]
 """A quantity as written by the user; parsed where it is used, so that what is shown is what was written."""
 
-QuantityOrShare = Annotated[
-    str,
-    AfterValidator(_checked_share),
-    WithJsonSchema({"type": "string", "pattern": f"{PATTERN}|^{SHARE}$", "maxLength": 32}),
+MemoryQuantity = Annotated[str, AfterValidator(_checked_memory), _schema(PATTERN, _NOT_THOUSANDTHS)]
+"""A quantity of memory."""
+
+SizeQuantity = Annotated[str, AfterValidator(_checked_size), _schema(PATTERN, _NOT_THOUSANDTHS, _NOT_ZERO)]
+"""A quantity of memory that is more than nothing."""
+
+SizeOrShare = Annotated[
+    str, AfterValidator(_checked_share), _schema(f"{PATTERN}|^{SHARE}$", _NOT_THOUSANDTHS, _NOT_ZERO)
 ]
-"""A quantity of memory, or a share of the machine's memory in percent."""
+"""A quantity of memory that is more than nothing, or a share of the machine's memory in percent."""

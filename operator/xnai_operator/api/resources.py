@@ -1,14 +1,15 @@
 """The resources as objects of the API: metadata, spec, status, parsed from what the API server stores."""
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from xnai_operator.api.conditions import StoredCondition, Type
 from xnai_operator.api.status import ResourceStatus, TmpfsPolicyStatus, XnaiServiceStatus
 from xnai_operator.api.tmpfspolicy import TmpfsPolicySpec
-from xnai_operator.api.types import Spec
+from xnai_operator.api.types import DNS_LABEL, Rule, Spec
 from xnai_operator.api.xnaiservice import XnaiServiceSpec
 
 S = TypeVar("S", bound=Spec)
@@ -89,8 +90,17 @@ def _parse(body: dict[str, Any], spec: type[S], status: type[T]) -> Resource[S, 
     )
 
 
+NAME_RULE: Final = Rule(
+    f"self.metadata.name.matches('^{DNS_LABEL}$')",
+    "metadata.name must be a DNS label: lower-case letters, digits and hyphens, at most 63 characters, no dot. "
+    "Other services find the service by this name",
+)
+
+
 def service(body: dict[str, Any]) -> XnaiService:
     """Parse an XnaiService. Raises InvalidResourceError with the paths of what is wrong."""
+    if not re.fullmatch(DNS_LABEL, body["metadata"]["name"]):
+        raise InvalidResourceError(NAME_RULE.message)
     return _parse(body, XnaiServiceSpec, XnaiServiceStatus)
 
 

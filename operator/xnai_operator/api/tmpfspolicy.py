@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from xnai_operator.api.quantity import Quantity, QuantityOrShare
+from xnai_operator.api.quantity import SizeOrShare, SizeQuantity
 from xnai_operator.api.types import ListMap, Rule, Spec
 from xnai_operator.api.xnaiservice import TmpfsMount
 
@@ -25,9 +25,9 @@ class Sizing(Spec):
     mode: Literal["Off", "Recommend", "Apply"] = "Off"
     """Off: no size is computed. Recommend: a size is written into the status of the service. Apply: the mount also gets
     that size, without a restart."""
-    min: Quantity = "1Mi"
+    min: SizeQuantity = "1Mi"
     """The smallest size."""
-    max: Quantity = "256Mi"
+    max: SizeQuantity = "256Mi"
     """The largest size."""
 
 
@@ -52,7 +52,7 @@ class TmpfsPolicySpec(Spec):
     """The services that get the mounts."""
     precedence: Annotated[int, Field(ge=0, le=1000000)] = 0
     """If two policies declare a mount at one path, the policy of higher precedence decides."""
-    budget: QuantityOrShare | None = None
+    budget: SizeOrShare | None = None
     """The most memory that the mounts of this policy may take in all services together: a quantity, or a share of the
     memory of the machine (25%). Without it the policy has no budget."""
     fallback: Literal["Deny", "Volume"] = "Deny"

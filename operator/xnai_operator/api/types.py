@@ -1,7 +1,7 @@
 """What the resources have in common: the base models of spec and status, names, and what the CRD says beyond types."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -13,6 +13,9 @@ VERSION = "v1alpha1"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 """A DNS label."""
+
+DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""RFC 1123: what a host name may consist of between two dots."""
 
 AbsolutePath = Annotated[str, Field(pattern=r"^/([^/:\\]+/?)*$", max_length=4096)]
 """An absolute path without `:` (Podman splits mount options there)."""

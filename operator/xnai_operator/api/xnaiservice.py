@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from xnai_operator.api.quantity import Quantity
+from xnai_operator.api.quantity import MemoryQuantity, Quantity, SizeQuantity
 from xnai_operator.api.types import AbsolutePath, ListMap, Mode, Name, Rule, Spec
 
 VULKAN_DEVICE: Final = "/dev/dri/renderD128"
@@ -60,14 +60,14 @@ class Port(Spec):
 class MemoryRequest(Spec):
     """The memory that admission reserves for the service."""
 
-    memory: Quantity | None = None
+    memory: MemoryQuantity | None = None
     """The memory that the processes need. Admission adds the sizes of the tmpfs mounts."""
 
 
 class Limits(Spec):
     """The limits that the kernel enforces. Rootless cgroup v1 enforces none: see the condition LimitsEnforced."""
 
-    memory: Quantity | None = None
+    memory: MemoryQuantity | None = None
     """The most memory that processes and tmpfs together may use. The kernel kills the container above it."""
     cpu: Quantity | None = None
     """The most CPU time, as a number of cores."""
@@ -147,7 +147,7 @@ class TmpfsMount(Spec):
 
     mount_path: AbsolutePath
     """The path in the container."""
-    size: Quantity
+    size: SizeQuantity
     """The hard limit of the mount."""
     mode: Mode = "1777"
     """The mode of the directory at the mount path: 1777 for all users, 0700 for the owner."""

@@ -1,4 +1,7 @@
+from typing import Any
+
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from xnai_operator.api import quantity
 
@@ -20,3 +23,26 @@ def test_cpu_in_cores_is_rounded_up(text: str, expected: int) -> None:
 def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="512Mi"):
         quantity.to_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "fault"),
+    [
+        pytest.param(quantity.MemoryQuantity, "64m", "write 64M or 64Mi", id="thousandths of a byte"),
+        pytest.param(quantity.MemoryQuantity, "0", None, id="a request of nothing"),
+        pytest.param(quantity.SizeQuantity, "0", "a size of 0 is no limit", id="a size of nothing"),
+        pytest.param(quantity.SizeQuantity, "0.0G", "a size of 0 is no limit", id="a size of nothing, in G"),
+        pytest.param(quantity.SizeQuantity, "64m", "write 64M or 64Mi", id="a size in thousandths"),
+        pytest.param(quantity.SizeQuantity, "0.5Ki", None, id="a small size"),
+        pytest.param(quantity.SizeOrShare, "25%", None, id="a share"),
+        pytest.param(quantity.SizeOrShare, "0%", "is not a quantity", id="a share of nothing"),
+        pytest.param(quantity.Quantity, "250m", None, id="CPU in thousandths"),
+    ],
+)
+def test_memory_is_whole_bytes_and_a_size_is_more_than_nothing(kind: Any, text: str, fault: str | None) -> None:
+    adapter = TypeAdapter(kind)
+    if fault is None:
+        assert adapter.validate_python(text) == text
+    else:
+        with pytest.raises(ValidationError, match=fault):
+            adapter.validate_python(text)

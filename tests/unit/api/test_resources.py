@@ -32,3 +32,9 @@ def test_a_port_is_published_on_loopback_by_default() -> None:
 def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:
     with pytest.raises(resources.InvalidResourceError, match=path.replace("[", r"\[")):
         resources.service(body(**spec))
+
+
+@pytest.mark.parametrize("name", ["qwen2.5", "Redis", "-a", "a" * 64, ""])
+def test_a_service_has_the_name_of_a_host(name: str) -> None:
+    with pytest.raises(resources.InvalidResourceError, match=r"metadata\.name must be a DNS label"):
+        resources.service({"metadata": {"name": name}, "spec": {"image": "a"}})

@@ -81,7 +81,7 @@ def test_a_service_that_exceeds_a_budget_leaves_it_to_others() -> None:
     ],
 )
 def test_no_budget_counts(service: XnaiService, on_disk: frozenset[str]) -> None:
-    assert take(Budgets(0), service, policy(budget="0"), on_disk=on_disk) == ""
+    assert take(Budgets(0), service, policy(budget="1"), on_disk=on_disk) == ""
 
 
 def test_without_a_budget_there_is_no_bound() -> None:

@@ -68,7 +68,6 @@ def test_a_path_has_one_spelling(path: str, normal: str) -> None:
 @pytest.mark.parametrize(
     ("size", "pages"),
     [
-        pytest.param(0, 0, id="nothing"),
         pytest.param(1, 1, id="a byte"),
         pytest.param(PAGE, 1, id="a page"),
         pytest.param(PAGE + 1, 2, id="a byte more"),

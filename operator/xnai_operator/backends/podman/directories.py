@@ -5,7 +5,7 @@
 
 import base64
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from xnai_operator.backends.podman.helper import protocol
@@ -30,19 +30,24 @@ class Directories:
         request = protocol.Prepare(tmpfs=[_tmpfs(t) for t in pod.tmpfs], files=[_files(f) for f in pod.files])
         await self._helper.call(protocol.PREPARE, request)
 
-    async def remove(self, of_pod: Callable[[str], bool]) -> list[str]:
-        """Remove the directories of the pods whose name `of_pod` accepts. Returns their paths."""
+    async def remove(self, pod: str) -> list[str]:
+        """Remove the directories of the pod. Returns their paths."""
+        return await self._remove(lambda name: _belongs(name, pod))
+
+    async def sweep(self, keep: Collection[str]) -> list[str]:
+        """Remove the directories that belong to no pod in `keep`. Returns their paths."""
+        return await self._remove(lambda name: not any(_belongs(name, pod) for pod in keep))
+
+    async def _remove(self, doomed: Callable[[str], bool]) -> list[str]:
         removed = []
         for directory in self._signals.iterdir() if self._signals.is_dir() else ():
-            if of_pod(directory.name):
+            if doomed(directory.name):
                 shutil.rmtree(directory, ignore_errors=True)
                 removed.append(str(directory))
         for kind in ("tmpfs", "files"):
             below = protocol.ListDirectory(path=f"{self._runtime_dir}/{kind}")
             for path in (await self._helper.call(protocol.LIST_DIRECTORY, below))["paths"]:
-                # <namespace>.<service>.<thing>
-                pod = ".".join(path.rsplit("/", 1)[1].split(".")[:2])
-                if of_pod(pod):
+                if doomed(path.rsplit("/", 1)[1]):
                     await self._helper.call(protocol.REMOVE, protocol.Remove(path=path))
                     removed.append(path)
         return removed
@@ -52,6 +57,11 @@ class Directories:
         directory = self._signals / pod
         if directory.is_dir():
             _write_signal(directory, step)
+
+
+def _belongs(name: str, pod: str) -> bool:
+    """Whether a directory of this name is the pod's: its signal has the pod's name, a mount `<pod>.<thing>`."""
+    return name == pod or name.startswith(f"{pod}.")
 
 
 def _tmpfs(tmpfs: TmpfsDirectory) -> protocol.TmpfsMount:

@@ -89,7 +89,7 @@ class PodmanNodeAgent:
 
     async def sweep(self, keep: set[str]) -> list[str]:
         """See NodeAgent."""
-        removed = await self._directories.remove(lambda pod: pod not in keep)
+        removed = await self._directories.sweep(keep)
         return [*removed, *await self._volumes.sweep()]
 
 

@@ -73,7 +73,7 @@ class PodmanRuntime:
         try:
             await asyncio.gather(*(self._volumes.replace_tmpfs(volume, pod.uid) for volume in on_disk))
             if replaces:
-                await self._directories.remove(lambda name: name == pod.name)
+                await self._directories.remove(pod.name)
             # Without an older pod the checks and the preparation run side by side. All of them end before a clean-up.
             done = await asyncio.gather(self._directories.prepare(pod), *checks, return_exceptions=True)
             for error in done:
@@ -144,7 +144,7 @@ class PodmanRuntime:
         """See Runtime."""
         await self._end(name, grace_seconds)
         self._id_ranges.release(name)
-        await self._directories.remove(lambda pod: pod == name)
+        await self._directories.remove(name)
 
     async def _end(self, name: str, grace_seconds: int) -> None:
         if grace_seconds:

@@ -77,7 +77,14 @@ async def test_only_the_directories_of_the_pod_are_removed(tmp_path: Path) -> No
     for name in ("default.a", "default.ab"):
         (tmp_path / "signals" / name).mkdir(parents=True)
     helper = Helper(*doomed, *kept)
-    removed = await directories(tmp_path, helper).remove(lambda pod: pod == "default.a")
+    removed = await directories(tmp_path, helper).remove("default.a")
     assert removed == [f"{tmp_path}/signals/default.a", *doomed]
     assert helper.asked == [("remove", {"path": path}) for path in doomed]
     assert [path.name for path in (tmp_path / "signals").iterdir()] == ["default.ab"]
+
+
+async def test_a_sweep_keeps_what_belongs_to_a_pod_whatever_its_name(tmp_path: Path) -> None:
+    kept = [f"{tmp_path}/tmpfs/default.qwen2.5.cache", f"{tmp_path}/tmpfs/default.a.cache"]
+    doomed = [f"{tmp_path}/tmpfs/default.gone.cache"]
+    helper = Helper(*kept, *doomed)
+    assert await directories(tmp_path, helper).sweep({"default.qwen2.5", "default.a"}) == doomed
