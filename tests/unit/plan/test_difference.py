@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.plan.test_decide import NOW, facts, running
+from tests.unit.plan.states import NOW, changed, facts, running, running_on
 from xnai_operator.api.conditions import Reason
 from xnai_operator.plan.decide import decide
 from xnai_operator.render.installation import Installation
@@ -30,8 +30,7 @@ from xnai_operator.render.variant import Variant
 def test_a_restart_names_the_first_difference(
     spec: dict[str, Any], pod: dict[str, Any], message: str, installation: Installation
 ) -> None:
-    first = decide(facts(make_service(), installation=installation), NOW)
-    pods = {name: replace(found, running=False) for name, found in running(first, "redis", **pod).items()}
+    pods = changed(running(make_service(), installation=installation), running=False, **pod)
     (action,) = decide(facts(make_service(**spec), installation=installation, pods=pods), NOW).actions
     assert (action.reason, action.message) == (Reason.SPEC_CHANGED, message)
 
@@ -40,6 +39,6 @@ def test_limits_that_can_be_set_again_are_named(installation: Installation) -> N
     limited = make_service(resources={"limits": {"cpu": "1"}})
     given = facts(limited, installation=installation)
     without = replace(given, observed=replace(given.observed, missing_controllers=frozenset({"cpu"})))
-    pods = running(decide(without, NOW), "redis")
+    pods = running_on(without)
     (action,) = decide(facts(limited, installation=installation, pods=pods), NOW).actions
     assert action.message == "resources changed (limits left out: none instead of cpu)"

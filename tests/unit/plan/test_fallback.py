@@ -6,42 +6,30 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.plan.test_decide import GI, NOW, actions, facts, ready, running
-from xnai_operator.api import resources
+from tests.unit.plan.states import GI, NOW, actions, changed, facts, on_disk, policy, ready, running, running_on
 from xnai_operator.api.conditions import Reason, Type
-from xnai_operator.api.resources import TmpfsPolicy
+from xnai_operator.api.quantity import MI
 from xnai_operator.api.status import TmpfsMountStatus, XnaiServiceStatus
 from xnai_operator.plan.decide import decide
-from xnai_operator.plan.types import Plan
 from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
 
-MI = 1 << 20
 IMPLICIT = 64 * MI
 """/tmp, /run, /var/tmp and /dev/shm, which nobody asked for."""
 
 
-def policy(**spec: Any) -> TmpfsPolicy:
-    spec = {"mounts": [{"mountPath": "/cache", "size": "1Gi"}], **spec}
-    return resources.policy({"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
-
-
-def on_disk(plan: Plan, name: str) -> list[str]:
-    rendered = plan.rendered.get(f"default.{name}")
-    return [] if rendered is None else [volume.name for volume in rendered.volumes]
-
-
 SMALL: dict[str, Any] = {"resources": {"requests": {"memory": "1Gi"}}}
+ON_DISK = [names.scratch("default", "redis", "/cache")]
 
 
 @pytest.mark.parametrize(
     ("fallback", "room", "started", "disk"),
     [
-        ("Deny", 3 * GI, True, []),
-        ("Deny", 2 * GI, False, []),
-        ("Volume", 3 * GI, True, []),
-        ("Volume", 2 * GI, True, [names.scratch("default", "redis", "/cache")]),
-        ("Volume", GI, False, []),
+        pytest.param("Deny", 3 * GI, True, [], id="Deny, room"),
+        pytest.param("Deny", 2 * GI, False, [], id="Deny, no room"),
+        pytest.param("Volume", 3 * GI, True, [], id="Volume, room"),
+        pytest.param("Volume", 2 * GI, True, ON_DISK, id="Volume, room without the mount"),
+        pytest.param("Volume", GI, False, [], id="Volume, no room without the mount"),
     ],
 )
 def test_without_room_the_policy_says_what_happens(
@@ -58,19 +46,21 @@ def test_the_condition_says_that_it_is_on_disk(installation: Installation) -> No
     given = facts(
         make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=(policy(fallback="Volume"),)
     )
-    pods = running(decide(given, NOW), "redis")
+    pods = running_on(given)
     plan = decide(replace(given, observed=replace(given.observed, pods=pods), mounts={"default.redis": ()}), NOW)
     found = next(c for c in plan.services["default.redis"].conditions if c.type is Type.TMPFS_ENFORCED)
     assert (found.status, found.reason, "/cache is on disk" in found.message) == (False, Reason.TMPFS_ON_DISK, True)
 
 
-@pytest.mark.parametrize(("ended", "disk"), [(False, [names.scratch("default", "redis", "/cache")]), (True, [])])
+@pytest.mark.parametrize(
+    ("ended", "disk"), [pytest.param(False, ON_DISK, id="it runs"), pytest.param(True, [], id="it ended")]
+)
 def test_it_goes_back_to_memory_only_at_a_start_that_loses_nothing(
     ended: bool, disk: list[str], installation: Installation
 ) -> None:
     policies = (policy(fallback="Volume"),)
-    tight = decide(facts(make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=policies), NOW)
-    pods = running(tight, "redis", running=not ended, finished_at=NOW - 5 if ended else 0.0)
+    tight = facts(make_service(**SMALL), installation=installation, allocatable=2 * GI, policies=policies)
+    pods = changed(running_on(tight), running=not ended, finished_at=NOW - 5 if ended else 0.0)
     roomy = facts(make_service(**SMALL), installation=installation, allocatable=8 * GI, policies=policies, pods=pods)
     plan = decide(roomy, NOW)
     assert (on_disk(plan, "redis"), bool(plan.actions)) == (disk, ended)
@@ -96,7 +86,13 @@ def test_a_budget_is_shared_by_importance(installation: Installation) -> None:
     assert "need 1024 MiB, and other services use 1024 MiB of the budget of 1Gi" in message
 
 
-@pytest.mark.parametrize(("limit", "size"), [("2Gi", 1536 * MI), ("300Mi", 100 * MI)])
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [
+        pytest.param("2Gi", 1536 * MI, id="the limit allows more"),
+        pytest.param("300Mi", 100 * MI, id="the limit allows no more"),
+    ],
+)
 def test_no_size_that_use_asks_for_makes_a_service_unstartable(
     limit: str, size: int, installation: Installation
 ) -> None:
@@ -110,7 +106,9 @@ def test_no_size_that_use_asks_for_makes_a_service_unstartable(
     assert [t.size for t in rendered.tmpfs if t.mount_path == "/cache"] == [size]
 
 
-@pytest.mark.parametrize(("share", "started"), [("13%", True), ("12%", False)])
+@pytest.mark.parametrize(
+    ("share", "started"), [pytest.param("13%", True, id="13%"), pytest.param("12%", False, id="12%")]
+)
 def test_a_budget_may_be_a_share_of_the_machine(share: str, started: bool, installation: Installation) -> None:
     given = facts(make_service(**SMALL), installation=installation, policies=(policy(budget=share),))
     plan = decide(replace(given, node=replace(given.node, memory=8 * GI)), NOW)
@@ -131,16 +129,16 @@ def test_over_the_budget_the_mounts_may_be_on_disk(installation: Installation) -
 @pytest.mark.parametrize(
     ("room", "stopped", "disk"),
     [
-        (5 * GI, [], []),
-        (4 * GI, [], [names.scratch("default", "high", "/cache")]),
-        (3 * GI, ["default.low"], [names.scratch("default", "high", "/cache")]),
+        pytest.param(5 * GI, [], [], id="room for all"),
+        pytest.param(4 * GI, [], [names.scratch("default", "high", "/cache")], id="room without the mount"),
+        pytest.param(3 * GI, ["default.low"], [names.scratch("default", "high", "/cache")], id="no room"),
     ],
 )
 def test_its_own_mounts_fall_back_before_a_less_important_service_is_stopped(
     room: int, stopped: list[str], disk: list[str], installation: Installation
 ) -> None:
     low = make_service("low", resources={"requests": {"memory": "2Gi"}})
-    pods = running(decide(facts(low, installation=installation), NOW), "low")
+    pods = running(low, installation=installation)
     high = replace(make_service("high", priority=1, **SMALL), labels={"app": "high"})
     policies = (policy(fallback="Volume", selector={"matchLabels": {"app": "high"}}),)
     given = facts(low, high, installation=installation, allocatable=room, policies=policies, pods=pods)

@@ -11,15 +11,13 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.plan.test_decide import GI, NOW, facts, ready, running
-from xnai_operator.api import resources
+from tests.unit.plan.states import BIG, GI, MODELS, NOW, Pressure, facts, policy, pressed, ready, running
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.status import XnaiServiceStatus
-from xnai_operator.memory.gguf_header import ModelHeader
-from xnai_operator.memory.ladder import Ladder, Step
+from xnai_operator.memory.ladder import Step
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.gates import REFUSALS, STEPS
-from xnai_operator.plan.types import Facts, NodePressure
+from xnai_operator.plan.types import Facts
 from xnai_operator.render.installation import Installation
 
 
@@ -68,7 +66,6 @@ class Stopped:
 
 
 MISSING_IMAGE = {"image": "localhost/gone:1"}
-BIG = {"resources": {"requests": {"memory": "3Gi"}}}
 MODEL: dict[str, Any] = {"inference": {"model": {"file": "m.gguf"}}}
 MOST = {"requests": {"memory": "8100Mi"}}
 DEPENDS = {"dependsOn": ["other"]}
@@ -79,17 +76,12 @@ BUDGET: tuple[dict[str, Any], ...] = ({"mounts": [{"mountPath": "/c", "size": "2
 
 
 def stopped(case: Stopped, installation: Installation) -> Facts:
-    policies = tuple(
-        resources.policy({"metadata": {"name": f"p{index}", "namespace": "default"}, "spec": {**SELECTOR, **spec}})
-        for index, spec in enumerate(case.policies)
-    )
+    policies = tuple(policy(f"p{index}", **SELECTOR, **spec) for index, spec in enumerate(case.policies))
     service = replace(make_service("s", **case.spec), status=XnaiServiceStatus.parse(case.status))
     others = [make_service("other", priority=9, image="localhost/gone:1")] if case.dependency else []
     others += [make_service("high", priority=9, resources=MOST)] if case.more_important else []
     others += [make_service("model", priority=9, **MODEL)] if case.model_loading else []
-    pods = {}
-    if case.runs:
-        pods = running(decide(facts(make_service("s"), installation=installation), NOW), "s")
+    pods = running(make_service("s"), installation=installation) if case.runs else {}
     given = facts(
         service,
         *others,
@@ -97,10 +89,9 @@ def stopped(case: Stopped, installation: Installation) -> Facts:
         allocatable=case.allocatable,
         pods=pods,
         policies=policies,
-        models={"m.gguf": ModelHeader({"general.architecture": "llama"}, {}, ())},
+        models=MODELS,
     )
-    ladder = Ladder(case.step, NOW - 60, NOW - 60)
-    return replace(given, pressure=NodePressure(ladder))
+    return pressed(given, Pressure(case.step))
 
 
 @pytest.mark.parametrize(

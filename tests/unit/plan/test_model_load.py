@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.plan.test_decide import NOW, actions, facts, observed, ready
-from tests.unit.plan.test_mitigation import MODELS, model
+from tests.unit.plan.states import MODELS, NOW, actions, facts, model, ready, running
 from xnai_operator.api.conditions import Reason
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.plan.decide import decide
@@ -33,7 +32,7 @@ def test_the_next_waits_until_the_first_is_loaded(
     state: ProbeState | None, age: float, starts: bool, installation: Installation
 ) -> None:
     given = facts(model("low"), model("high", 1), installation=installation, models=MODELS)
-    pods = {"default.high": observed(decide(given, NOW).rendered["default.high"], age)}
+    pods = running(model("high", 1), installation=installation, age=age, models=MODELS)
     given = replace(given, observed=replace(given.observed, pods=pods))
     plan = decide(replace(given, probes={"default.high": state} if state else {}), NOW)
     assert [name for _, name, _ in actions(plan)] == (["default.low"] if starts else [])

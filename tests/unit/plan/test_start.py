@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.plan.test_decide import NOW, facts, ready, running
+from tests.unit.plan.states import NOW, READY, facts, ready, running
 from xnai_operator.api.conditions import Reason, Type
 from xnai_operator.api.status import XnaiServiceStatus
-from xnai_operator.health.readiness import ProbeState
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.start import start_failed
 from xnai_operator.plan.types import Plan
@@ -39,7 +38,7 @@ def test_while_it_waits_after_a_failed_start_the_condition_has_the_cause(install
     ("generation", "runs"), [pytest.param(2, False, id="edited"), pytest.param(1, True, id="it runs")]
 )
 def test_a_failure_that_is_over_is_forgotten(generation: int, runs: bool, installation: Installation) -> None:
-    pods = running(decide(facts(make_service(), installation=installation), NOW), "redis") if runs else {}
+    pods = running(make_service(), installation=installation) if runs else {}
     service = replace(make_service(), generation=generation, status=XnaiServiceStatus.parse(FAILED))
     plan = decide(facts(service, installation=installation, pods=pods), NOW)
     assert plan.services["default.redis"].fields["lastStartFailure"] is None
@@ -61,8 +60,8 @@ def test_a_failed_start_is_stored_with_its_cause_and_the_next_time() -> None:
 def test_a_suspended_service_is_ready_only_as_it_is_written_now(
     args: list[str], expected: bool, installation: Installation
 ) -> None:
-    pods = running(decide(facts(make_service(), installation=installation), NOW), "redis")
-    probes = {"default.redis": ProbeState(started=True, ready=True)}
+    pods = running(make_service(), installation=installation)
+    probes = {"default.redis": READY}
     service, client = make_service(suspend=True, args=args), make_service("api", dependsOn=["redis"])
     plan = decide(facts(service, client, installation=installation, pods=pods, probes=probes), NOW)
     assert ready(plan, "redis") == (expected, Reason.SUSPENDED)
