@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.podman.conftest import inside
-from tests.unit.models.test_gguf import WHOLE
+from tests.unit.models.gguf_files import WHOLE
 from tests.unit.world import World
 from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.render.installation import Installation

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.memory.test_model_size import GEMMA
+from tests.unit.memory.headers import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit

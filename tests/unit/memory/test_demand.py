@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conftest import make_service
-from tests.unit.memory.test_model_size import GEMMA
+from tests.unit.memory.headers import GEMMA
 from xnai_operator.api.quantity import MI
 from xnai_operator.api.xnaiservice import VULKAN_DEVICE, TmpfsMount
 from xnai_operator.memory.allocation import Allocation

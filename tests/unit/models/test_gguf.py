@@ -10,34 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.models.gguf_files import ARCHITECTURE, LAYERS, WHOLE, file, tensor, text, value
 from xnai_operator.models import gguf
 from xnai_operator.models.gguf import GgufError
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def value(key: str, kind: int, packed: bytes) -> bytes:
-    return text(key) + struct.pack("<I", kind) + packed
-
-
-def tensor(name: str, shape: tuple[int, ...], kind: int) -> bytes:
-    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
-
-
-ARCHITECTURE = value("general.architecture", 8, text("llama"))
-LAYERS = value("llama.block_count", 4, struct.pack("<I", 2))
-TOKENS = value("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 3) + text("a") + text("b") + text("c"))
-
-
-def file(values: list[bytes], tensors: list[bytes] | None = None, version: int = 3, magic: bytes = b"GGUF") -> bytes:
-    tensors = tensors or []
-    head = magic + struct.pack("<IQQ", version, len(tensors), len(values))
-    return head + b"".join(values) + b"".join(tensors)
-
-
-WHOLE = file([ARCHITECTURE, LAYERS, TOKENS], [tensor("a", (64, 10), 2), tensor("b", (7,), 0)])
 
 
 def parse(data: bytes) -> Any:

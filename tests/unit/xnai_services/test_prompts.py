@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.xnai_services.test_rag_api import FakeModel
+from tests.unit.xnai_services.rag import FakeModel
 from xnai_services.prompts import MIN_ANSWER, SOURCE_TOKENS, QuestionTooLongError, fit, measure
 from xnai_services.store import Passage
 
