@@ -76,30 +76,21 @@ async def run(
     engine = Engine(
         Connections(cache=store, backend=backend, api=api, node=node, memory=pressure, metrics=metrics, clock=time.time)
     )
-    loop = asyncio.get_running_loop()
-    stop = threading.Event()
-
-    def seen(body: dict[str, Any], deleted: bool) -> None:
-        if store.observe(body, deleted=deleted):
-            engine.mark_dirty()
-
-    def watch() -> None:
-        handlers = registry(lambda body, deleted: loop.call_soon_threadsafe(seen, body, deleted))
-        kopf.run(registry=handlers, settings=settings(), clusterwide=True, standalone=True, stop_flag=stop)
 
     async def reconcile() -> None:
         # A pass before the first listing has come in would take every pod for an orphan.
         await _first_listing(api, store)
         await engine.run()
 
-    async def tell() -> None:
+    async def report_first_pass() -> None:
         await engine.first_pass_done.wait()
         passed()
         await asyncio.Event().wait()
 
+    stop = threading.Event()
     # kopf has a thread and a loop of its own: when it ends it cancels whatever was started in its loop after it.
-    watching = asyncio.create_task(asyncio.to_thread(watch))
-    tasks = [asyncio.create_task(reconcile()), asyncio.create_task(tell())]
+    watching = asyncio.create_task(asyncio.to_thread(_watcher(store, engine, stop)))
+    tasks = [asyncio.create_task(reconcile()), asyncio.create_task(report_first_pass())]
     try:
         done, _ = await asyncio.wait([watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -111,6 +102,21 @@ async def run(
         await asyncio.gather(*tasks, watching, return_exceptions=True)
         await backend.runtime.close()
         await api.close()
+
+
+def _watcher(store: ObjectCache, engine: Engine, stop: threading.Event) -> Callable[[], None]:
+    """kopf's watches, for a thread of their own. They end when `stop` is set."""
+    loop = asyncio.get_running_loop()
+
+    def seen(body: dict[str, Any], deleted: bool) -> None:
+        if store.observe(body, deleted=deleted):
+            engine.mark_dirty()
+
+    def watch() -> None:
+        handlers = registry(lambda body, deleted: loop.call_soon_threadsafe(seen, body, deleted))
+        kopf.run(registry=handlers, settings=settings(), clusterwide=True, standalone=True, stop_flag=stop)
+
+    return watch
 
 
 async def _first_listing(api: KubeClient, store: ObjectCache) -> None:

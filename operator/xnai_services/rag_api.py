@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import redis.asyncio
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -221,22 +221,8 @@ def build(rag: Rag) -> FastAPI:
         await rag.close()
 
     api = FastAPI(title="XNAi RAG API", lifespan=lifespan)
-
-    @api.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @api.get("/readyz")
-    async def readyz(response: Response) -> dict[str, Any]:
-        parts = await asyncio.to_thread(rag.parts)
-        response.status_code = 200 if parts["model"] else 503
-        return parts
-
-    @api.get("/metrics")
-    async def metrics() -> Response:
-        for name, state in rag.breakers.states().items():
-            rag.metrics.breaker.labels(name).set(state == "open")
-        return Response(generate_latest(rag.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    for routes in (_health, _questions, _documents):
+        api.include_router(routes(rag))
 
     @api.exception_handler(QuestionTooLongError)
     async def too_long(_: Request, error: QuestionTooLongError) -> Response:
@@ -249,42 +235,78 @@ def build(rag: Rag) -> FastAPI:
         content = json.dumps({"detail": jsonable_encoder(error.errors())})
         return Response(content, 422, media_type="application/json")
 
+    return api
+
+
+def _health(rag: Rag) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/readyz")
+    async def readyz(response: Response) -> dict[str, Any]:
+        parts = await asyncio.to_thread(rag.parts)
+        response.status_code = 200 if parts["model"] else 503
+        return parts
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        for name, state in rag.breakers.states().items():
+            rag.metrics.breaker.labels(name).set(state == "open")
+        return Response(generate_latest(rag.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def _questions(rag: Rag) -> APIRouter:
     def admit() -> None:
         if settings.refuses():
             rag.metrics.answers.labels("refused").inc()
             raise HTTPException(503, "the machine is short of memory; try again soon", {"Retry-After": "30"})
 
-    @api.post("/stream", dependencies=[Depends(admit)])
+    routes = APIRouter(dependencies=[Depends(admit)])
+
+    @routes.post("/stream")
     async def stream(asked: Question) -> StreamingResponse:
         await rag.check(asked)
-
-        async def body() -> AsyncGenerator[str, None]:
-            async with contextlib.aclosing(rag.events(asked)) as events:
-                async for name, data in events:
-                    yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-        answer = body()
+        body = _server_sent(rag, asked)
         headers = {"Cache-Control": "no-store"}
-        return ClosingStream(answer, answer.aclose, media_type="text/event-stream", headers=headers)
+        return ClosingStream(body, body.aclose, media_type="text/event-stream", headers=headers)
 
-    async def whole(asked: Question) -> dict[str, Any]:
-        answer: dict[str, Any] = {"answer": ""}
-        async with contextlib.aclosing(rag.events(asked)) as events:
-            async for name, data in events:
-                if name == "sources":
-                    answer["sources"] = data
-                elif name == "token":
-                    answer["answer"] += data
-                elif name == "error":
-                    raise HTTPException(502, data["message"])
-                else:
-                    answer |= data
-        return answer
-
-    @api.post("/query", dependencies=[Depends(admit)])
+    @routes.post("/query")
     async def query(asked: Question, request: Request) -> dict[str, Any]:
         await rag.check(asked)
-        return await unless_gone(request, whole(asked))
+        return await unless_gone(request, _whole(rag, asked))
+
+    return routes
+
+
+async def _server_sent(rag: Rag, asked: Question) -> AsyncGenerator[str, None]:
+    async with contextlib.aclosing(rag.events(asked)) as events:
+        async for name, data in events:
+            yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+async def _whole(rag: Rag, asked: Question) -> dict[str, Any]:
+    """The answer in one piece. Raises HTTPException 502 when the model fails."""
+    answer: dict[str, Any] = {"answer": ""}
+    async with contextlib.aclosing(rag.events(asked)) as events:
+        async for name, data in events:
+            if name == "sources":
+                answer["sources"] = data
+            elif name == "token":
+                answer["answer"] += data
+            elif name == "error":
+                raise HTTPException(502, data["message"])
+            else:
+                answer |= data
+    return answer
+
+
+def _documents(rag: Rag) -> APIRouter:
+    routes = APIRouter()
 
     async def announce(stream: str, entry: dict[str, str]) -> dict[str, str]:
         try:
@@ -295,17 +317,17 @@ def build(rag: Rag) -> FastAPI:
             raise HTTPException(503, "Redis does not answer; try again soon", {"Retry-After": "5"}) from error
         return {"accepted": str(number)}
 
-    @api.post("/documents", status_code=202)
+    @routes.post("/documents", status_code=202)
     async def documents(given: Document) -> dict[str, str]:
         if not text.clean(given.text):
             raise HTTPException(422, "the document has no text")
         return await announce(settings.RAW_STREAM, {"title": given.title, "url": given.url, "text": given.text})
 
-    @api.post("/crawl", status_code=202)
+    @routes.post("/crawl", status_code=202)
     async def crawl(given: CrawlRequest) -> dict[str, str]:
         return await announce(settings.REQUEST_STREAM, {"url": given.url, "depth": str(given.depth)})
 
-    return api
+    return routes
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from xnai_services import settings
@@ -28,6 +28,7 @@ HEALTH: Final = {
     "curation-worker": "http://curation-worker:8004/readyz",
     "mkdocs": "http://mkdocs:8000/",
 }
+JSON: Final = {"Content-Type": "application/json"}
 MAX_BODY: Final = 2 << 20
 # Only this page's own script, style and requests.
 POLICY: Final = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'"
@@ -42,20 +43,34 @@ def build(rag_url: str, http: httpx.AsyncClient, health: dict[str, str] = HEALTH
         await http.aclose()
 
     api = FastAPI(openapi_url=None, lifespan=lifespan)
+    api.include_router(_page())
+    api.include_router(_health(http, health))
+    api.include_router(_rag(http, rag_url))
+    return api
 
-    @api.get("/")
+
+def _page() -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/")
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": POLICY})
 
-    @api.get("/chat.js")
+    @routes.get("/chat.js")
     async def script() -> FileResponse:
         return FileResponse(STATIC / "chat.js")
 
-    @api.get("/healthz")
+    return routes
+
+
+def _health(http: httpx.AsyncClient, health: dict[str, str]) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @api.get("/api/health")
+    @routes.get("/api/health")
     async def services() -> dict[str, str]:
         async def ask(url: str) -> str:
             try:
@@ -66,44 +81,49 @@ def build(rag_url: str, http: httpx.AsyncClient, health: dict[str, str] = HEALTH
 
         return dict(zip(health, await asyncio.gather(*map(ask, health.values())), strict=True))
 
-    @api.post("/api/stream")
+    return routes
+
+
+def _rag(http: httpx.AsyncClient, rag_url: str) -> APIRouter:
+    """The requests that go on to the RAG API."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.post("/stream")
     async def stream(request: Request) -> Response:
         body = await request.body()
         if len(body) > MAX_BODY:
             return JSONResponse({"detail": "too long"}, 413)
-        sent = http.build_request("POST", f"{rag_url}/stream", content=body, headers=_JSON, timeout=300)
+        sent = http.build_request("POST", f"{rag_url}/stream", content=body, headers=JSON, timeout=300)
         try:
             answer = await http.send(sent, stream=True)
         except httpx.HTTPError:
             return JSONResponse({"detail": "the RAG API does not answer"}, 502)
-
-        async def pieces() -> AsyncIterator[bytes]:
-            try:
-                async for piece in answer.aiter_raw():
-                    yield piece
-            except httpx.HTTPError as error:
-                log.warning("the RAG API broke off: %s", error)
-
         kind = answer.headers.get("content-type", "application/json")
         later = {key: answer.headers[key] for key in ("retry-after",) if key in answer.headers}
-        return ClosingStream(pieces(), answer.aclose, status_code=answer.status_code, media_type=kind, headers=later)
+        status = answer.status_code
+        return ClosingStream(_pieces(answer), answer.aclose, status_code=status, media_type=kind, headers=later)
 
-    @api.post("/api/documents")
+    @routes.post("/documents")
     async def documents(request: Request) -> Response:
         body = await request.body()
         if len(body) > MAX_BODY:
             return JSONResponse({"detail": f"larger than {MAX_BODY >> 20} MiB"}, 413)
         try:
-            answer = await http.post(f"{rag_url}/documents", content=body, headers=_JSON, timeout=10)
+            answer = await http.post(f"{rag_url}/documents", content=body, headers=JSON, timeout=10)
         except httpx.HTTPError:
             return JSONResponse({"detail": "the RAG API does not answer"}, 502)
         content: Any = answer.content
         return Response(content, answer.status_code, media_type="application/json")
 
-    return api
+    return routes
 
 
-_JSON: Final = {"Content-Type": "application/json"}
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    except httpx.HTTPError as error:
+        log.warning("the RAG API broke off: %s", error)
 
 
 def main() -> None:

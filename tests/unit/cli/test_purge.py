@@ -1,6 +1,7 @@
 """`xnai purge`: what it finds, what it asks, what it deletes."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,25 +126,32 @@ def test_the_unit_that_starts_the_server_is_deleted(config: Config, podman: Fake
     assert not unit.exists()
 
 
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Whether a person is at a terminal, and what they answer."""
+
+    terminal: bool
+    answer: bool
+
+
 @pytest.mark.parametrize(
-    ("terminal", "answer", "code", "text"),
+    ("user", "expected"),
     [
-        pytest.param(False, True, 2, "say --yes", id="no terminal"),
-        pytest.param(True, False, 1, "nothing was deleted", id="answered no"),
+        pytest.param(User(terminal=False, answer=True), (2, "say --yes"), id="no terminal"),
+        pytest.param(User(terminal=True, answer=False), (1, "nothing was deleted"), id="answered no"),
     ],
 )
 def test_nothing_is_deleted_without_a_yes(
-    terminal: bool,
-    answer: bool,
-    code: int,
-    text: str,
+    user: User,
+    expected: tuple[int, str],
     config: Config,
     podman: FakePodman,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
-    monkeypatch.setattr(typer, "confirm", lambda _: answer)
+    code, text = expected
+    monkeypatch.setattr("sys.stdin.isatty", lambda: user.terminal, raising=False)
+    monkeypatch.setattr(typer, "confirm", lambda _: user.answer)
     stopped: list[bool] = []
     with pytest.raises(typer.Exit) as ended:
         run(config, podman, stopped, yes=False)
