@@ -2,10 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
-
-import yaml
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import ExecResult
@@ -30,6 +29,8 @@ INIT_SECONDS: Final = 600.0
 """The timeout of a play that waits for init containers."""
 STOP_TICK_SECONDS: Final = 0.1
 """How often a stop looks whether the container has followed its stop signal."""
+
+_ESCAPED: Final = re.compile("[\x7f-\uffff]")
 
 
 class PodmanRuntime:
@@ -123,7 +124,7 @@ class PodmanRuntime:
             "/kube/play",
             reason=Reason.START_FAILED,
             params={"network": mode},
-            data=yaml.safe_dump(pod.document, sort_keys=False),
+            data=kube_json(pod.document),
             headers={"Content-Type": "application/yaml"},
             # Podman answers when the init containers have ended.
             timeout=INIT_SECONDS if pod.init_images else PLAY_SECONDS,
@@ -200,6 +201,16 @@ class PodmanRuntime:
         """See Runtime."""
         await self._helper.close()
         self._transport.close()
+
+
+def kube_json(document: dict[str, Any]) -> bytes:
+    """The document for kube play, as JSON, which is YAML: every string is quoted.
+
+    Podman decodes by another YAML library than ours: to it the plain `1e3` and `08` are numbers. Escaped are what YAML
+    takes for a line break in quotes or forbids, but no character above U+FFFF: it knows no surrogate pairs.
+    """
+    text = json.dumps(document, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def text_of_frames(data: bytes) -> str:

@@ -1,8 +1,11 @@
-"""What the runtime makes of Podman's streams."""
+"""What the runtime sends to Podman's kube play, and what it makes of Podman's streams."""
+
+import json
 
 import pytest
+import yaml
 
-from xnai_operator.backends.podman.runtime import text_of_frames
+from xnai_operator.backends.podman.runtime import kube_json, text_of_frames
 
 
 def frame(text: bytes, stream: int = 1) -> bytes:
@@ -22,3 +25,21 @@ def frame(text: bytes, stream: int = 1) -> bytes:
 )
 def test_the_text_of_a_stream(data: bytes, text: str) -> None:
     assert text_of_frames(data) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        pytest.param("1e3", '"1e3"', id="a number to another YAML library"),
+        pytest.param("08", '"08"', id="an octal number to another YAML library"),
+        pytest.param(
+            "\x7f\x85\u2028\ufeff", '"\\u007f\\u0085\\u2028\\ufeff"', id="not allowed in YAML, or a line break"
+        ),
+        pytest.param("\N{GRINNING FACE}", '"\N{GRINNING FACE}"', id="no surrogate pair"),
+        pytest.param("a\tb\n", '"a\\tb\\n"', id="control characters"),
+    ],
+)
+def test_a_string_is_sent_quoted(value: str, sent: str) -> None:
+    text = kube_json({"value": value}).decode()
+    assert text == f'{{"value": {sent}}}'
+    assert yaml.safe_load(text) == json.loads(text) == {"value": value}
