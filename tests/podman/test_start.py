@@ -31,3 +31,12 @@ async def test_a_name_that_looks_like_another_type_is_kept(
 ) -> None:
     pod = await started(podman_backend, rendered(name, installation))
     assert (pod.name, pod.service) == (f"test.{name}", name)
+
+
+async def test_long_names_make_a_host_name_that_linux_takes(
+    podman_backend: PodmanBackend, installation: Installation
+) -> None:
+    name, namespace = "s" * 63, "n" * 57
+    pod = await started(podman_backend, rendered(name, installation, namespace=namespace))
+    assert inside(pod.name, "cat", "/proc/sys/kernel/hostname").stdout == f"{name}\n"
+    assert inside(pod.name, "nslookup", f"{name}.{namespace}").returncode == 0

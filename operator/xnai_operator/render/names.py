@@ -10,6 +10,8 @@ from typing import Final
 from xnai_operator.api.resources import key_of
 
 CONTAINER: Final = "main"
+HOST_NAME_LENGTH: Final = 63
+"""As in Kubernetes (truncatePodHostnameIfNeeded of the kubelet). Linux takes 64."""
 
 LABEL_HASH: Final = "xnai.dev/spec-hash"
 LABEL_UID: Final = "xnai.dev/owner-uid"
@@ -29,6 +31,14 @@ MANAGER: Final = "xnai-operator"
 def pod(namespace: str, service: str) -> str:
     """The pod of a service: its name is the service's key."""
     return key_of(namespace, service)
+
+
+def host_name(namespace: str, service: str) -> str | None:
+    """The pod's host name; None where the name of the pod, which Podman takes by itself, is short enough. The name of
+    a service that is itself too long is cut as Kubernetes cuts it."""
+    if len(pod(namespace, service)) <= HOST_NAME_LENGTH:
+        return None
+    return service[:HOST_NAME_LENGTH].rstrip("-.")
 
 
 def container(namespace: str, service: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xnai_operator.render import containers, network, security
+from xnai_operator.render import containers, names, network, security
 from xnai_operator.render.digest import digests
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.intent import PodIntent, Renderer
@@ -49,8 +49,9 @@ def renderer(installation: Installation, cores: int) -> Renderer:
 def _body(intent: PodIntent, mounted: Storage, cores: int) -> dict[str, Any]:
     """The pod document's `spec`."""
     service, mounts = intent.service, mounted.document_mounts()
-    init = containers.init(service, mounts)
+    init, host_name = containers.init(service, mounts), names.host_name(service.namespace, service.name)
     return {
+        **({"hostname": host_name} if host_name is not None else {}),
         # The operator restarts the container. Podman would do so without a back-off (19 restarts in 1.2 s).
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": service.spec.termination_grace_period_seconds,

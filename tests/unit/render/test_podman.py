@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.conftest import make_service, render
 from xnai_operator.api.contents import Contents
+from xnai_operator.render import names
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.variant import Variant
 
@@ -56,3 +57,22 @@ def test_the_variant_alone_makes_no_other_pod(installation: Installation) -> Non
     declared = render(make_service(), installation)
     reduced = render(make_service(), installation, variant=Variant(reduced=True))
     assert (reduced.hash, reduced.variant) == (declared.hash, Variant(reduced=True))
+
+
+@pytest.mark.parametrize(
+    ("namespace", "service", "host_name"),
+    [
+        pytest.param("n" * 31, "s" * 31, None, id="63 characters: the pod's name"),
+        pytest.param("n" * 31, "s" * 32, "s" * 32, id="64 characters: the service's name"),
+        pytest.param("n", "s" * 63, "s" * 63, id="the longest label"),
+        pytest.param("n", "s" * 62 + "-end", "s" * 62, id="a service's name that is cut ends with no hyphen"),
+        pytest.param("n", "s" * 61 + ".-e", "s" * 61, id="a service's name that is cut ends with no dot"),
+    ],
+)
+def test_the_host_name_is_short_enough(namespace: str, service: str, host_name: str | None) -> None:
+    assert names.host_name(namespace, service) == host_name
+
+
+def test_a_pod_of_a_long_name_has_the_host_name(installation: Installation) -> None:
+    assert render(make_service("s" * 60), installation).document["spec"]["hostname"] == "s" * 60
+    assert "hostname" not in render(make_service(), installation).document["spec"]
