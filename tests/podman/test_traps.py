@@ -18,6 +18,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import ExecResult
 from xnai_operator.backends.podman import id_ranges
 from xnai_operator.backends.podman.backend import PodmanBackend
+from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest
 from xnai_operator.plan.observed import ObservedPod
@@ -160,6 +161,20 @@ async def test_probes_of_ports_that_are_not_published(
         pass
     found = [await podman_backend.node_agent.probe(pod, request) for request, _, _ in PROBES]
     assert [(result.success, result.message) for result in found] == [(ok, text) for _, ok, text in PROBES]
+
+
+async def test_a_server_that_goes_silent_costs_its_probe_only(
+    podman_backend: PodmanBackend, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol.PROBE, "seconds", 0.5)
+    silent = rendered("silent", installation, command=["nc", "-ll", "-p", "8080", "-e", "sleep", "1000"])
+    pod = await started(podman_backend, silent)
+    while not (await podman_backend.node_agent.probe(pod, ProbeRequest(2, tcp=8080))).success:
+        pass
+    helper = podman_backend.helper.pid
+    result = await podman_backend.node_agent.probe(pod, ProbeRequest(2, http=(8080, "/")))
+    assert (result.success, result.message) == (False, "no answer from :8080 in 2 s")
+    assert podman_backend.helper.pid == helper is not None
 
 
 async def test_a_command_has_an_exit_code_and_both_outputs(

@@ -98,9 +98,9 @@ class Prober:
         except BackendError as error:
             result = ProbeResult(False, error.message)
         except Exception:
-            # A fault of ours must not end the probes of the other pods.
+            # A fault of ours must not end the probes of the other pods, nor leave this one Ready for ever.
             log.exception("probe failed", pod=pod.name)
-            return
+            result = ProbeResult(False, "the operator could not probe; its log says why")
         if pod.run not in self._pods:
             return
         after = readiness.after(health, state, probe, self._clock(), success=result.success, message=result.message)

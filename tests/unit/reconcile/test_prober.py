@@ -151,7 +151,16 @@ async def test_a_fault_of_ours_ends_no_other_probe(setting: Setting) -> None:
     setting.prober.observe([pod()])
     setting.result = ValueError("a fault")
     await setting.prober.probe_due()
-    assert await setting.after(0, GOOD) == (True, True, 1)
+    assert await setting.after(1, GOOD) == (True, True, 2)
+
+
+async def test_a_fault_of_ours_is_a_failure(setting: Setting) -> None:
+    setting.declare(readiness={**TCP, "periodSeconds": 1, "failureThreshold": 2})
+    setting.prober.observe([pod()])
+    await setting.after(0, GOOD)
+    seen = [await setting.after(1, ValueError("a fault")) for _ in range(2)]
+    assert [ready for ready, _, _ in seen] == [True, False]
+    assert setting.prober.states()["default.a"].message == "the operator could not probe; its log says why"
 
 
 @pytest.mark.parametrize(

@@ -53,20 +53,24 @@ class HelperClient:
         """The process id of the helper; None when it does not run."""
         return None if self._connection is None or self._connection.reading.done() else self._connection.pid
 
-    async def call(self, operation: Operation[R, A], request: R) -> A:
-        """One operation. Raises BackendError when it fails, when the helper ends or does not answer in time."""
+    async def call(self, operation: Operation[R, A], request: R, work_seconds: float = 0.0) -> A:
+        """One operation. `work_seconds`: the time that the request allows for its work, besides the operation's limit.
+
+        Raises BackendError when it fails, when the helper ends or does not answer in time.
+        """
         connection = await self._connected()
         number = next(self._ids)
+        seconds = operation.seconds + work_seconds
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         connection.waiting[number] = future
         message = {"id": number, "operation": operation.name, "request": request}
         try:
             connection.writer.write(json.dumps(message).encode() + b"\n")
             await connection.writer.drain()
-            reply = await asyncio.wait_for(future, operation.seconds)
+            reply = await asyncio.wait_for(future, seconds)
         except TimeoutError as error:
             await self._end(connection)
-            raise _failed(f"{operation.name} did not end in {operation.seconds:g} s") from error
+            raise _failed(f"{operation.name} did not end in {seconds:g} s") from error
         except ConnectionError as error:
             raise _failed(f"{operation.name}: the helper ended; it is started again") from error
         finally:
@@ -127,7 +131,9 @@ class HelperClient:
         if not done:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(connection.pid, signal.SIGKILL)
-            await connection.reading
+            # A process in an uninterruptible system call outlives the signal: nobody waits for its end.
+            connection.reading.cancel()
+            await asyncio.wait({connection.reading})
 
 
 def _failed(message: str) -> BackendError:
@@ -136,13 +142,15 @@ def _failed(message: str) -> BackendError:
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: _Waiting) -> None:
     """Hand each reply to the call that waits for it, until the helper ends."""
-    with contextlib.suppress(ConnectionError):
-        while line := await reader.readline():
-            reply = json.loads(line)
-            future = waiting.get(reply["id"])
-            if future is not None and not future.done():
-                future.set_result(reply)
-    writer.close()
-    for future in waiting.values():
-        if not future.done():
-            future.set_result({"error": "the helper ended; it is started again"})
+    try:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                reply = json.loads(line)
+                future = waiting.get(reply["id"])
+                if future is not None and not future.done():
+                    future.set_result(reply)
+    finally:
+        writer.close()
+        for future in waiting.values():
+            if not future.done():
+                future.set_result({"error": "the helper ended; it is started again"})

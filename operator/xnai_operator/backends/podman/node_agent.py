@@ -78,7 +78,7 @@ class PodmanNodeAgent:
         port, path = request.http if request.http is not None else (request.tcp, None)
         assert port is not None
         payload = protocol.Probe(pid=pod.pid, port=port, path=path, seconds=request.timeout)
-        answer = await self._helper.call(protocol.PROBE, payload)
+        answer = await self._helper.call(protocol.PROBE, payload, request.timeout)
         return ProbeResult(answer["success"], answer["message"])
 
     async def _probe_by_exec(self, pod: ObservedPod, command: tuple[str, ...], seconds: float) -> ProbeResult:

@@ -113,6 +113,39 @@ async def test_a_helper_that_does_not_answer_in_time_is_ended(tmp_path: Path, mo
     await until(lambda: gone(pid))
 
 
+async def test_a_request_with_time_of_its_own_is_not_ended_by_the_limit_of_the_operation(tmp_path: Path) -> None:
+    program = "r = json.loads(sys.stdin.readline())\ntime.sleep(0.5)\n"
+    program += "print(json.dumps({'id': r['id'], 'answer': {'uids': [1]}}), flush=True)\nsys.stdin.read()\n"
+    client = HelperClient(stub(tmp_path, program))
+    short = Operation[protocol.Owners, protocol.Uids]("owners", seconds=0.1)
+    assert await client.call(short, ASK, 20.0) == {"uids": [1]}
+    assert client.pid is not None
+    await client.close()
+
+
+async def test_a_helper_that_cannot_be_killed_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xnai_operator.backends.podman.helper_client.END_SECONDS", 0.1)
+    killed: list[int] = []
+    client = HelperClient(stub(tmp_path, "time.sleep(1000)\n"))
+    silent = Operation[protocol.Owners, protocol.Uids]("owners", seconds=0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr("xnai_operator.backends.podman.helper_client.os.kill", lambda pid, number: killed.append(pid))
+        asked = (client.call(silent, ASK) for _ in range(3))
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+    os.kill(killed[0], signal.SIGKILL)
+    assert [type(answer) for answer in answers] == [BackendError] * 3
+
+
+@pytest.mark.parametrize("line", ["not JSON", "{}"])
+async def test_a_helper_that_answers_nonsense_is_replaced_and_nobody_waits_on_it(line: str, tmp_path: Path) -> None:
+    client = HelperClient(stub(tmp_path, f"sys.stdin.readline()\nprint({line!r}, flush=True)\nsys.stdin.read()\n"))
+    async with asyncio.timeout(20):
+        with pytest.raises(BackendError, match="owners: the helper ended; it is started again"):
+            await client.call(protocol.OWNERS, ASK)
+    assert client.pid is None
+
+
 @pytest.mark.parametrize(
     ("command", "reason", "message"),
     [

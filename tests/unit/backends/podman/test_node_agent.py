@@ -55,7 +55,8 @@ class Helper:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
 
-    async def call(self, operation: Operation[Any, Any], request: Any) -> Any:
+    async def call(self, operation: Operation[Any, Any], request: Any, work_seconds: float = 0.0) -> Any:
+        self.work_seconds = work_seconds
         self.asked.append((operation.name, request))
         return {"success": True, "message": "seen"}
 
@@ -82,7 +83,7 @@ def agent(helper: Helper, result: ExecResult | None = None) -> PodmanNodeAgent:
 async def test_a_port_is_probed_by_the_helper(request_: ProbeRequest, asked: dict[str, Any]) -> None:
     helper = Helper()
     assert await agent(helper).probe(POD, request_) == ProbeResult(True, "seen")
-    assert helper.asked == [("probe", {"pid": 7, "seconds": 2.0, **asked})]
+    assert (helper.asked, helper.work_seconds) == ([("probe", {"pid": 7, "seconds": 2.0, **asked})], 2.0)
 
 
 @pytest.mark.parametrize(

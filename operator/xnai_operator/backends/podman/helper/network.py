@@ -15,6 +15,8 @@ from xnai_operator.backends.podman.helper import protocol, syscalls
 T = TypeVar("T")
 
 SIOCGIFADDR = 0x8915  # linux/sockios.h
+MIN_SECONDS = 0.001
+"""A timeout of 0 would make a socket non-blocking."""
 STATUS_LINE_BYTES = 4096
 """A longer status line is none."""
 
@@ -54,6 +56,7 @@ def ask(port: int, path: str | None, seconds: float) -> protocol.ProbeAnswer:
             connection.connect(("127.0.0.1", port))
             if path is None:
                 return {"success": True, "message": f"port {port} accepts connections"}
+            connection.settimeout(max(deadline - time.monotonic(), MIN_SECONDS))
             connection.sendall(_http_get(port, path))
             line = _status_line(connection, deadline)
     except TimeoutError:
