@@ -1,4 +1,4 @@
-"""The limits of the code: 400 lines a module, 45 lines a function, 6 parameters a function."""
+"""Rules of the code: 400 lines a module, 45 lines and 6 parameters a function; how tests share builders and name rows."""
 
 import ast
 from collections.abc import Iterator
@@ -53,12 +53,33 @@ def imported_tests(source: str) -> list[str]:
     return [module for module in modules if module.startswith("tests.") and ".test_" in module]
 
 
+def rows_without_id(source: str) -> list[int]:
+    """The lines of the rows of `parametrize` that neither have an id nor consist of constants."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    tables = [call for call in calls if ast.unparse(call.func) == "pytest.mark.parametrize" and not call.keywords]
+    rows = [row for table in tables if isinstance(table.args[1], ast.List) for row in table.args[1].elts]
+    return [row.lineno for row in rows if not plain(row)]
+
+
+def plain(row: ast.expr) -> bool:
+    """A row whose values are their own id."""
+    if isinstance(row, ast.Call):
+        return ast.unparse(row.func) == "pytest.param"
+    values = row.elts if isinstance(row, ast.Tuple) else [row]
+    return all(isinstance(value, ast.Constant | ast.Attribute | ast.Name | ast.Starred) for value in values)
+
+
 def test_the_limits_hold() -> None:
     assert [message for name, source in MODULES.items() for message in over(name, source)] == []
 
 
 def test_no_test_module_is_imported() -> None:
     assert {name: found for name, source in MODULES.items() if (found := imported_tests(source))} == {}
+
+
+def test_rows_have_ids() -> None:
+    tests = {name: source for name, source in MODULES.items() if name.startswith("tests/unit/")}
+    assert {name: found for name, source in tests.items() if (found := rows_without_id(source))} == {}
 
 
 @pytest.mark.parametrize(
@@ -87,3 +108,17 @@ def test_what_is_over_a_limit_is_named(source: str, message: str | None) -> None
 )
 def test_an_import_from_a_test_module_is_named(source: str, expected: list[str]) -> None:
     assert imported_tests(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        pytest.param("('a', 1, None)", [], id="constants"),
+        pytest.param("Step.HOLD", [], id="a word"),
+        pytest.param("pytest.param({}, id='empty')", [], id="an id"),
+        pytest.param("({'a': 1}, 2)", [1], id="a dictionary"),
+        pytest.param("f(1)", [1], id="a call"),
+    ],
+)
+def test_a_row_that_does_not_explain_itself_is_named(row: str, expected: list[int]) -> None:
+    assert rows_without_id(f"pytest.mark.parametrize('a', [{row}])") == expected

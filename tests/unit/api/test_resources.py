@@ -22,11 +22,21 @@ def test_a_port_is_published_on_loopback_by_default() -> None:
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"imagee": "y"}, "spec.imagee"),
-        ({"ports": [{"name": "http", "containerPort": 0}]}, "spec.ports[0].containerPort"),
-        ({"storage": {"tmpfs": [{"mountPath": "/tmp", "size": "1MB"}]}}, "spec.storage.tmpfs[0].size"),
-        ({"storage": {"tmpfs": [{"mountPath": "tmp", "size": "1Mi"}]}}, "spec.storage.tmpfs[0].mountPath"),
-        ({"security": {"runAsUser": 0}}, "spec.security.runAsUser"),
+        pytest.param({"imagee": "y"}, "spec.imagee", id="unknown field"),
+        pytest.param(
+            {"ports": [{"name": "http", "containerPort": 0}]}, "spec.ports[0].containerPort", id="a port of 0"
+        ),
+        pytest.param(
+            {"storage": {"tmpfs": [{"mountPath": "/tmp", "size": "1MB"}]}},
+            "spec.storage.tmpfs[0].size",
+            id="a wrong unit",
+        ),
+        pytest.param(
+            {"storage": {"tmpfs": [{"mountPath": "tmp", "size": "1Mi"}]}},
+            "spec.storage.tmpfs[0].mountPath",
+            id="a relative path",
+        ),
+        pytest.param({"security": {"runAsUser": 0}}, "spec.security.runAsUser", id="root"),
     ],
 )
 def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:

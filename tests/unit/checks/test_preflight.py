@@ -49,23 +49,23 @@ TMPFS = {"mountPath": "/data/tmp", "size": "1Mi"}
 @pytest.mark.parametrize(
     ("spec", "reason", "text"),
     [
-        ({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data/tmp/"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/data/tmp"),
-        ({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data"}]}}, Reason.MOUNT_PATH_NESTED, "/data/tmp"),
-        ({"storage": {"tmpfs": [{"mountPath": "/var/run", "size": "1Mi"}], "config": [{"name": "c", "mountPath": "/run"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/run"),
-        ({"ports": [{"name": "a", "containerPort": 1}, {"name": "a", "containerPort": 2}]}, Reason.SPEC_INVALID, "spec.ports[1].name"),
-        ({"initContainers": [{"name": "a"}, {"name": "a"}]}, Reason.SPEC_INVALID, "spec.initContainers[1].name"),
-        ({"initContainers": [{"name": "a", "image": "none:1"}]}, Reason.IMAGE_MISSING, "spec.initContainers[0].image: none:1"),
-        ({"dependsOn": ["redis"]}, Reason.DEPENDENCY_CYCLE, "redis -> redis"),
-        ({"dependsOn": ["nobody"]}, Reason.DEPENDENCY_MISSING, "spec.dependsOn[0]"),
-        ({"storage": {"secrets": [{"name": "none", "mountPath": "/s"}]}}, Reason.SECRET_MISSING, "spec.storage.secrets[0]"),
-        ({"storage": {"secrets": [{"name": "redis", "mountPath": "/s", "keys": ["k"]}]}}, Reason.SECRET_MISSING, "no key k"),
-        ({"storage": {"config": [{"name": "none", "mountPath": "/s"}]}}, Reason.CONFIG_MAP_MISSING, "spec.storage.config[0]"),
-        ({"storage": {"volumes": [{"name": "raw", "service": "crawler", "mountPath": "/r"}]}}, Reason.VOLUME_MISSING, "crawler"),
-        ({"image": "localhost/none:1"}, Reason.IMAGE_MISSING, "podman pull"),
-        ({"inference": {"model": {"file": "big.gguf"}}}, Reason.MODEL_MISSING, "big.gguf"),
-        ({"inference": {"model": {"file": "broken.gguf"}}}, Reason.MODEL_INVALID, "broken.gguf: the file ends at byte 7"),
-        ({"inference": {"model": {"file": "tiny.gguf"}}, "resources": {"limits": {"memory": "256Mi"}}}, Reason.LIMIT_TOO_SMALL, "256Mi is less than"),
-        ({"storage": {"tmpfs": [{"mountPath": "/c", "size": "64Mi"}]}, "resources": {"limits": {"memory": "64Mi"}}}, Reason.LIMIT_TOO_SMALL, "128 tmpfs"),
+        pytest.param({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data/tmp/"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/data/tmp", id="two mounts at one path"),
+        pytest.param({"storage": {"tmpfs": [TMPFS], "volumes": [{"name": "d", "mountPath": "/data"}]}}, Reason.MOUNT_PATH_NESTED, "/data/tmp", id="a tmpfs in a volume"),
+        pytest.param({"storage": {"tmpfs": [{"mountPath": "/var/run", "size": "1Mi"}], "config": [{"name": "c", "mountPath": "/run"}]}}, Reason.MOUNT_PATH_DUPLICATE, "/run", id="two mounts at one path behind a link"),
+        pytest.param({"ports": [{"name": "a", "containerPort": 1}, {"name": "a", "containerPort": 2}]}, Reason.SPEC_INVALID, "spec.ports[1].name", id="two ports of one name"),
+        pytest.param({"initContainers": [{"name": "a"}, {"name": "a"}]}, Reason.SPEC_INVALID, "spec.initContainers[1].name", id="two init containers of one name"),
+        pytest.param({"initContainers": [{"name": "a", "image": "none:1"}]}, Reason.IMAGE_MISSING, "spec.initContainers[0].image: none:1", id="no image of an init container"),
+        pytest.param({"dependsOn": ["redis"]}, Reason.DEPENDENCY_CYCLE, "redis -> redis", id="depends on itself"),
+        pytest.param({"dependsOn": ["nobody"]}, Reason.DEPENDENCY_MISSING, "spec.dependsOn[0]", id="no dependency"),
+        pytest.param({"storage": {"secrets": [{"name": "none", "mountPath": "/s"}]}}, Reason.SECRET_MISSING, "spec.storage.secrets[0]", id="no Secret"),
+        pytest.param({"storage": {"secrets": [{"name": "redis", "mountPath": "/s", "keys": ["k"]}]}}, Reason.SECRET_MISSING, "no key k", id="no key in the Secret"),
+        pytest.param({"storage": {"config": [{"name": "none", "mountPath": "/s"}]}}, Reason.CONFIG_MAP_MISSING, "spec.storage.config[0]", id="no ConfigMap"),
+        pytest.param({"storage": {"volumes": [{"name": "raw", "service": "crawler", "mountPath": "/r"}]}}, Reason.VOLUME_MISSING, "crawler", id="no volume of another service"),
+        pytest.param({"image": "localhost/none:1"}, Reason.IMAGE_MISSING, "podman pull", id="no image"),
+        pytest.param({"inference": {"model": {"file": "big.gguf"}}}, Reason.MODEL_MISSING, "big.gguf", id="no model"),
+        pytest.param({"inference": {"model": {"file": "broken.gguf"}}}, Reason.MODEL_INVALID, "broken.gguf: the file ends at byte 7", id="a model that is cut short"),
+        pytest.param({"inference": {"model": {"file": "tiny.gguf"}}, "resources": {"limits": {"memory": "256Mi"}}}, Reason.LIMIT_TOO_SMALL, "256Mi is less than", id="a limit below the model"),
+        pytest.param({"storage": {"tmpfs": [{"mountPath": "/c", "size": "64Mi"}]}, "resources": {"limits": {"memory": "64Mi"}}}, Reason.LIMIT_TOO_SMALL, "128 tmpfs", id="a limit below the tmpfs"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(spec: dict[str, Any], reason: Reason, text: str) -> None:
@@ -129,11 +129,21 @@ def test_a_volume_of_another_service_is_accepted_once_it_is_made() -> None:
 @pytest.mark.parametrize(
     ("threads", "resources", "text"),
     [
-        (4, {}, None),
-        (5, {}, "5 are more than 4, this machine's physical cores"),
-        (2, {"limits": {"cpu": "1500m"}}, None),
-        (2, {"limits": {"cpu": "1"}}, "2 are more than 1, spec.resources.limits.cpu (1), rounded up"),
-        (2, {"limits": {"cpu": "8"}, "cpuSet": "3"}, "2 are more than 1, the CPUs in spec.resources.cpuSet"),
+        pytest.param(4, {}, None, id="as many as cores"),
+        pytest.param(5, {}, "5 are more than 4, this machine's physical cores", id="more than cores"),
+        pytest.param(2, {"limits": {"cpu": "1500m"}}, None, id="within a limit rounded up"),
+        pytest.param(
+            2,
+            {"limits": {"cpu": "1"}},
+            "2 are more than 1, spec.resources.limits.cpu (1), rounded up",
+            id="more than the limit",
+        ),
+        pytest.param(
+            2,
+            {"limits": {"cpu": "8"}, "cpuSet": "3"},
+            "2 are more than 1, the CPUs in spec.resources.cpuSet",
+            id="more than the CPUs of cpuSet",
+        ),
     ],
 )
 def test_each_thread_of_inference_has_a_cpu(threads: int, resources: dict[str, Any], text: str | None) -> None:
@@ -145,11 +155,15 @@ def test_each_thread_of_inference_has_a_cpu(threads: int, resources: dict[str, A
 @pytest.mark.parametrize(
     ("memory", "told"),
     [
-        ({"limits": {"memory": "164Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do"),
-        ({"limits": {"memory": "180Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do"),
-        ({"limits": {"memory": "181Mi"}, "requests": {"memory": "100Mi"}}, None),
-        ({"requests": {"memory": "100Mi"}}, None),
-        ({"limits": {"memory": "100Mi"}}, None),
+        pytest.param(
+            {"limits": {"memory": "164Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do", id="17 MiB below"
+        ),
+        pytest.param(
+            {"limits": {"memory": "180Mi"}, "requests": {"memory": "100Mi"}}, "181Mi would do", id="1 MiB below"
+        ),
+        pytest.param({"limits": {"memory": "181Mi"}, "requests": {"memory": "100Mi"}}, None, id="enough"),
+        pytest.param({"requests": {"memory": "100Mi"}}, None, id="no limit"),
+        pytest.param({"limits": {"memory": "100Mi"}}, None, id="no request"),
     ],
 )
 def test_a_limit_with_little_to_spare_is_told(memory: dict[str, Any], told: str | None) -> None:
@@ -162,7 +176,10 @@ GPU = "/dev/dri/renderD128"
 VULKAN: dict[str, Any] = {"inference": {"model": {"file": "tiny.gguf"}, "device": "vulkan"}}
 
 
-@pytest.mark.parametrize(("gpus", "reason"), [(frozenset(), Reason.DEVICE_MISSING), (frozenset({GPU}), None)])
+@pytest.mark.parametrize(
+    ("gpus", "reason"),
+    [pytest.param(frozenset(), Reason.DEVICE_MISSING, id="no GPU"), pytest.param(frozenset({GPU}), None, id="a GPU")],
+)
 def test_a_model_on_a_gpu_needs_one(gpus: frozenset[str], reason: Reason | None) -> None:
     fault = check(make_service(**VULKAN), gpus=gpus)
     assert (fault.reason if fault else None) == reason
@@ -171,10 +188,10 @@ def test_a_model_on_a_gpu_needs_one(gpus: frozenset[str], reason: Reason | None)
 @pytest.mark.parametrize(
     ("own", "other", "text"),
     [
-        ("0", "1", None),
-        ("0-1", "", None),
-        ("0-1", "1", "CPU 1 is taken by XnaiService default/older"),
-        ("0,9", "", "this machine has no CPU 9; it has 4"),
+        pytest.param("0", "1", None, id="different CPUs"),
+        pytest.param("0-1", "", None, id="no other service"),
+        pytest.param("0-1", "1", "CPU 1 is taken by XnaiService default/older", id="one CPU in both"),
+        pytest.param("0,9", "", "this machine has no CPU 9; it has 4", id="no such CPU"),
     ],
 )
 def test_a_cpu_is_one_service_s(own: str, other: str, text: str | None) -> None:

@@ -36,9 +36,9 @@ def test_render_prints_the_pod() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "not YAML"),
-        (yaml.safe_dump({**SERVICE, "spec": {"imag": "i"}}), "spec.image: Field required"),
-        (yaml.safe_dump({**SERVICE, "spec": {"image": "i", "ports": [{"name": "p", "containerPort": 0}]}}), "spec.ports[0].containerPort"),
+        pytest.param("a: [", "not YAML", id="not YAML"),
+        pytest.param(yaml.safe_dump({**SERVICE, "spec": {"imag": "i"}}), "spec.image: Field required", id="a misspelt field"),
+        pytest.param(yaml.safe_dump({**SERVICE, "spec": {"image": "i", "ports": [{"name": "p", "containerPort": 0}]}}), "spec.ports[0].containerPort", id="a port of 0"),
     ],
 )  # fmt: skip
 def test_render_of_a_wrong_file_says_what_is_wrong(text: str, message: str) -> None:
@@ -47,9 +47,9 @@ def test_render_of_a_wrong_file_says_what_is_wrong(text: str, message: str) -> N
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("command", [["status"], ["kubeconfig"], ["plan", "-f", "-"]])
-def test_without_a_control_plane_the_next_command_is_named(command: list[str]) -> None:
-    done = run(*command, stdin=yaml.safe_dump(SERVICE))
+@pytest.mark.parametrize("command", ["status", "kubeconfig", "plan -f -"])
+def test_without_a_control_plane_the_next_command_is_named(command: str) -> None:
+    done = run(*command.split(), stdin=yaml.safe_dump(SERVICE))
     assert (done.exit_code, "xnai up" in done.output) == (3, True)
 
 

@@ -14,10 +14,26 @@ ALL = "cpuset cpu io memory pids"
 @pytest.mark.parametrize(
     ("kernel", "delegated", "level", "found", "fix"),
     [
-        (None, None, "warning", "version 1: no memory and CPU limits", "unified_cgroup_hierarchy"),
-        (ALL, ALL, "ok", "version 2, delegated: cpuset, cpu, io, memory, pids", ""),
-        (ALL, "memory pids", "warning", "version 2 without cpu for this user", "Delegate="),
-        ("cpu pids", "cpu pids", "warning", "version 2, a kernel without memory", "cgroup_enable=memory"),
+        pytest.param(
+            None,
+            None,
+            "warning",
+            "version 1: no memory and CPU limits",
+            "unified_cgroup_hierarchy",
+            id="cgroups version 1",
+        ),
+        pytest.param(ALL, ALL, "ok", "version 2, delegated: cpuset, cpu, io, memory, pids", "", id="all delegated"),
+        pytest.param(
+            ALL, "memory pids", "warning", "version 2 without cpu for this user", "Delegate=", id="cpu not delegated"
+        ),
+        pytest.param(
+            "cpu pids",
+            "cpu pids",
+            "warning",
+            "version 2, a kernel without memory",
+            "cgroup_enable=memory",
+            id="a kernel without memory",
+        ),
     ],
 )
 def test_cgroups(kernel: str | None, delegated: str | None, level: str, found: str, fix: str, tmp_path: Path) -> None:

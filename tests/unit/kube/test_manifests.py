@@ -43,10 +43,10 @@ def test_files_of_a_folder_are_ordered_by_what_needs_what(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "not YAML"),
-        ("- 1", "document 1 is no Kubernetes object"),
-        ("kind: ConfigMap", "document 1 is no Kubernetes object"),
-        ("kind: Deployment\nmetadata: {name: d}", "kind Deployment is none of"),
+        pytest.param("a: [", "not YAML", id="not YAML"),
+        pytest.param("- 1", "document 1 is no Kubernetes object", id="no mapping"),
+        pytest.param("kind: ConfigMap", "document 1 is no Kubernetes object", id="no metadata"),
+        pytest.param("kind: Deployment\nmetadata: {name: d}", "kind Deployment is none of", id="an unknown kind"),
     ],
 )
 def test_a_wrong_file_is_named(text: str, message: str, tmp_path: Path) -> None:
@@ -64,7 +64,11 @@ def test_a_path_without_manifests_is_an_error(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("present", "method", "made"),
-    [(None, "POST", {"one", "two"}), ({"one": "x"}, "PATCH", {"two"}), ({"one": "x", "two": "y"}, None, set())],
+    [
+        pytest.param(None, "POST", {"one", "two"}, id="no Secret"),
+        pytest.param({"one": "x"}, "PATCH", {"two"}, id="one key is missing"),
+        pytest.param({"one": "x", "two": "y"}, None, set(), id="complete"),
+    ],
 )
 async def test_only_what_is_missing_of_a_secret_is_made(
     present: dict[str, str] | None, method: str | None, made: set[str]

@@ -39,7 +39,7 @@ def test_a_short_array_of_numbers_is_kept_and_a_long_one_counted() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("length", [1, 3, 4, 10, 30, len(WHOLE) - 1])
+@pytest.mark.parametrize("length", [1, 3, 4, 10, 30, pytest.param(len(WHOLE) - 1, id="all but one")])
 def test_a_file_cut_short_is_incomplete(length: int) -> None:
     with pytest.raises(GgufError, match=r"incomplete|does not begin"):
         parse(WHOLE[:length])
@@ -48,29 +48,74 @@ def test_a_file_cut_short_is_incomplete(length: int) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"PK\x03\x04" + b"\0" * 100, "does not begin with GGUF"),
-        (file([ARCHITECTURE], version=1), "version 1"),
-        (file([LAYERS]), "not a model"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0), "tensors: 1152921504606846976"),
-        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "a string of 1152921504606846976 at byte 24"),
-        (file([value("k", 9, struct.pack("<IQ", 4, 1 << 60))]), "an array of 1152921504606846976"),
-        (file([value("k", 99, b"")]), "unknown type 99"),
-        (file([ARCHITECTURE], [tensor("t", (1,), 77)]), "tensor t has the unknown type 77"),
-        (file([ARCHITECTURE], [tensor("t", (1,) * 9, 0)]), "9 dimensions"),
-        (file([ARCHITECTURE], [tensor("t", (33, 2), 2)]), "rows of 33 are no whole blocks of Q4_0"),
-        (file([ARCHITECTURE], [tensor("t", (1 << 40, 1 << 40), 0)]), "tensor t of shape .* not sensible"),
-        (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian"),
-        (file([value("general.architecture", 4, struct.pack("<I", 1))]), "not a model"),
-        (file([ARCHITECTURE, value("split.count", 2, struct.pack("<H", 3))]), "one of 3 parts of a split model"),
-        (file([ARCHITECTURE, value("llama.block_count", 10, struct.pack("<Q", 10**6))]), "at most 10000 layers"),
-        (
+        pytest.param(b"PK\x03\x04" + b"\0" * 100, "does not begin with GGUF", id="a zip file"),
+        pytest.param(file([ARCHITECTURE], version=1), "version 1", id="version 1"),
+        pytest.param(file([LAYERS]), "not a model", id="no architecture"),
+        pytest.param(
+            b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0), "tensors: 1152921504606846976", id="too many tensors"
+        ),
+        pytest.param(
+            b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60),
+            "a string of 1152921504606846976 at byte 24",
+            id="a long string",
+        ),
+        pytest.param(
+            file([value("k", 9, struct.pack("<IQ", 4, 1 << 60))]), "an array of 1152921504606846976", id="a long array"
+        ),
+        pytest.param(file([value("k", 99, b"")]), "unknown type 99", id="an unknown type"),
+        pytest.param(
+            file([ARCHITECTURE], [tensor("t", (1,), 77)]),
+            "tensor t has the unknown type 77",
+            id="a tensor of unknown type",
+        ),
+        pytest.param(file([ARCHITECTURE], [tensor("t", (1,) * 9, 0)]), "9 dimensions", id="nine dimensions"),
+        pytest.param(
+            file([ARCHITECTURE], [tensor("t", (33, 2), 2)]),
+            "rows of 33 are no whole blocks of Q4_0",
+            id="rows of no whole blocks",
+        ),
+        pytest.param(
+            file([ARCHITECTURE], [tensor("t", (1 << 40, 1 << 40), 0)]),
+            "tensor t of shape .* not sensible",
+            id="a tensor too large",
+        ),
+        pytest.param(b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian", id="big-endian"),
+        pytest.param(
+            file([value("general.architecture", 4, struct.pack("<I", 1))]),
+            "not a model",
+            id="an architecture that is a number",
+        ),
+        pytest.param(
+            file([ARCHITECTURE, value("split.count", 2, struct.pack("<H", 3))]),
+            "one of 3 parts of a split model",
+            id="a part of a split model",
+        ),
+        pytest.param(
+            file([ARCHITECTURE, value("llama.block_count", 10, struct.pack("<Q", 10**6))]),
+            "at most 10000 layers",
+            id="too many layers",
+        ),
+        pytest.param(
             file([ARCHITECTURE, value("llama.block_count", 8, text("x"))]),
             "llama.block_count is x: not a sensible number",
+            id="layers as text",
         ),
-        (file([ARCHITECTURE, value("llama.block_count", 5, struct.pack("<i", -1))]), "block_count is -1"),
-        (file([ARCHITECTURE, numbers("llama.embedding_length", [1, 2])]), r"embedding_length is \[1, 2\]"),
-        (file([value("k", 9, struct.pack("<IQ", 10, 9_000_000))]), "larger than 64 MiB"),
-        (file([value("k", 9, struct.pack("<IQI", 9, 1, 4))]), "array of unknown type 9"),
+        pytest.param(
+            file([ARCHITECTURE, value("llama.block_count", 5, struct.pack("<i", -1))]),
+            "block_count is -1",
+            id="layers below 0",
+        ),
+        pytest.param(
+            file([ARCHITECTURE, numbers("llama.embedding_length", [1, 2])]),
+            r"embedding_length is \[1, 2\]",
+            id="a list of lengths",
+        ),
+        pytest.param(
+            file([value("k", 9, struct.pack("<IQ", 10, 9_000_000))]), "larger than 64 MiB", id="a header over 64 MiB"
+        ),
+        pytest.param(
+            file([value("k", 9, struct.pack("<IQI", 9, 1, 4))]), "array of unknown type 9", id="an array of arrays"
+        ),
     ],
 )
 def test_what_is_wrong_is_told(data: bytes, message: str) -> None:
@@ -145,11 +190,11 @@ def test_a_range_that_begins_elsewhere_is_told(server: Any) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("{}/none.gguf", "/none.gguf: HTTP 404"),
-        ("file:///etc/passwd", "no http address"),
-        ("http://127.0.0.1:1/m.gguf", "refused"),
-        ("http://[::1/m.gguf", "Invalid IPv6"),
-        ("http://127.0.0.1:1/a b", "control characters"),
+        pytest.param("{}/none.gguf", "/none.gguf: HTTP 404", id="no such file"),
+        pytest.param("file:///etc/passwd", "no http address", id="no http"),
+        pytest.param("http://127.0.0.1:1/m.gguf", "refused", id="no server"),
+        pytest.param("http://[::1/m.gguf", "Invalid IPv6", id="a broken host"),
+        pytest.param("http://127.0.0.1:1/a b", "control characters", id="a space"),
     ],
 )
 def test_a_wrong_address_is_told(url: str, message: str, server: Any) -> None:

@@ -65,7 +65,9 @@ async def test_only_one_call_tries_at_a_time() -> None:
             await succeed(breaker)
 
 
-@pytest.mark.parametrize("left", [asyncio.CancelledError(), GeneratorExit()])
+@pytest.mark.parametrize(
+    "left", [pytest.param(asyncio.CancelledError(), id="cancelled"), pytest.param(GeneratorExit(), id="closed")]
+)
 async def test_a_caller_who_goes_away_is_no_failure(left: BaseException) -> None:
     breaker = Breaker("x", failures=1)
     await fail(breaker, left)

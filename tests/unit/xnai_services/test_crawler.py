@@ -62,7 +62,12 @@ async def test_a_page_is_written_whole_and_announced(make: Any, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("depth", "pages"),
-    [("0", ["/a"]), ("1", ["/a", "/b"]), ("2", ["/a", "/b", "/c"]), ("99", ["/a", "/b", "/c", "/d"])],
+    [
+        pytest.param("0", ["/a"], id="depth 0"),
+        pytest.param("1", ["/a", "/b"], id="depth 1"),
+        pytest.param("2", ["/a", "/b", "/c"], id="depth 2"),
+        pytest.param("99", ["/a", "/b", "/c", "/d"], id="deeper than 3"),
+    ],
 )
 async def test_links_are_followed_to_the_depth_on_the_same_host(depth: str, pages: list[str], make: Any) -> None:
     site = {"/a": page("/b", "http://other/x", "/a#part"), "/b": page("/c"), "/c": page("/d"), "/d": page("/e")}
@@ -74,12 +79,14 @@ async def test_links_are_followed_to_the_depth_on_the_same_host(depth: str, page
 @pytest.mark.parametrize(
     ("robots", "refused"),
     [
-        (httpx.Response(200, text="User-agent: *\nDisallow: /a"), True),
-        (httpx.Response(200, text="User-agent: xnai-crawler\nDisallow: /"), True),
-        (httpx.Response(200, text="User-agent: *\nDisallow: /b"), False),
-        (httpx.Response(404), False),
-        (httpx.Response(500), True),
-        (httpx.Response(403), True),
+        pytest.param(httpx.Response(200, text="User-agent: *\nDisallow: /a"), True, id="all are disallowed"),
+        pytest.param(
+            httpx.Response(200, text="User-agent: xnai-crawler\nDisallow: /"), True, id="this crawler is disallowed"
+        ),
+        pytest.param(httpx.Response(200, text="User-agent: *\nDisallow: /b"), False, id="another path is disallowed"),
+        pytest.param(httpx.Response(404), False, id="no robots.txt"),
+        pytest.param(httpx.Response(500), True, id="the server fails"),
+        pytest.param(httpx.Response(403), True, id="robots.txt is forbidden"),
     ],
 )
 async def test_robots_txt_is_respected(robots: httpx.Response, refused: bool, make: Any) -> None:
@@ -95,13 +102,13 @@ async def test_robots_txt_is_respected(robots: httpx.Response, refused: bool, ma
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"url": "ftp://h/a"}, "no http address"),
-        ({"url": "http:///a"}, "no http address"),
-        ({"path": "../../etc"}, "leaves the inbox"),
-        ({}, "needs url or path"),
-        ({"url": "http://h/image"}, "is image/png, not text"),
-        ({"url": "http://h/big"}, "larger than 5 MiB"),
-        ({"url": "http://h/loop"}, "more than 5 redirects"),
+        pytest.param({"url": "ftp://h/a"}, "no http address", id="ftp"),
+        pytest.param({"url": "http:///a"}, "no http address", id="no host"),
+        pytest.param({"path": "../../etc"}, "leaves the inbox", id="a path outside"),
+        pytest.param({}, "needs url or path", id="empty"),
+        pytest.param({"url": "http://h/image"}, "is image/png, not text", id="an image"),
+        pytest.param({"url": "http://h/big"}, "larger than 5 MiB", id="too large"),
+        pytest.param({"url": "http://h/loop"}, "more than 5 redirects", id="a loop of redirects"),
     ],
 )
 async def test_what_is_refused(entry: dict[str, str], message: str, make: Any) -> None:

@@ -251,12 +251,12 @@ async def test_a_document_is_announced(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/documents", {"text": "  \n "}, 422),
-        ("/documents", {"text": "x" * ((1 << 20) + 1)}, 422),
-        ("/documents", {}, 422),
-        ("/stream", {"question": ""}, 422),
-        ("/query", {"question": "x", "max_tokens": 0}, 422),
-        ("/crawl", {"url": "file:///etc/passwd"}, 422),
+        pytest.param("/documents", {"text": "  \n "}, 422, id="a document of spaces"),
+        pytest.param("/documents", {"text": "x" * ((1 << 20) + 1)}, 422, id="a document too long"),
+        pytest.param("/documents", {}, 422, id="no text"),
+        pytest.param("/stream", {"question": ""}, 422, id="an empty question"),
+        pytest.param("/query", {"question": "x", "max_tokens": 0}, 422, id="no tokens"),
+        pytest.param("/crawl", {"url": "file:///etc/passwd"}, 422, id="a file url"),
     ],
 )
 async def test_wrong_input_is_refused(path: str, body: dict[str, Any], status: int, world: World) -> None:

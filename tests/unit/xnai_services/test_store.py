@@ -21,13 +21,13 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("question", "found"),
     [
-        ("When was the turbine built?", ["1"]),
-        ("lentils", ["2"]),
-        ("turbine soup", ["1", "2"]),
-        ("what is the", []),
-        ('" OR 1=1 --', []),
-        ("NEAR(", []),
-        ("", []),
+        pytest.param("When was the turbine built?", ["1"], id="a sentence"),
+        pytest.param("lentils", ["2"], id="another form of the word"),
+        pytest.param("turbine soup", ["1", "2"], id="two documents"),
+        pytest.param("what is the", [], id="only stop words"),
+        pytest.param('" OR 1=1 --', [], id="quotes"),
+        pytest.param("NEAR(", [], id="an operator"),
+        pytest.param("", [], id="empty"),
     ],
 )
 def test_search(question: str, found: list[str], directory: Path) -> None:

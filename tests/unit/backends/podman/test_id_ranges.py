@@ -27,12 +27,15 @@ def pod(namespace: str, installation: Installation) -> RenderedPod:
 @pytest.mark.parametrize(
     ("namespace", "annotation", "owners"),
     [
-        ("Shared", None, {"/own": (65532, 1001), "/others": (5, 1500), "/s": (65532, 1001)}),
-        ("KeepId", "keep-id:uid=65532,gid=1001", {"/own": (0, 0), "/others": (6, 1500), "/s": (0, 0)}),
-        (
+        pytest.param("Shared", None, {"/own": (65532, 1001), "/others": (5, 1500), "/s": (65532, 1001)}, id="Shared"),
+        pytest.param(
+            "KeepId", "keep-id:uid=65532,gid=1001", {"/own": (0, 0), "/others": (6, 1500), "/s": (0, 0)}, id="KeepId"
+        ),
+        pytest.param(
             "Auto",
             ",".join(["auto:size=1", *(f"uidmapping={m}" for m in MAPS), *(f"gidmapping={m}" for m in MAPS)]),
             {"/own": (21025, 21001), "/others": (20005, 21024), "/s": (21025, 21001)},
+            id="Auto",
         ),
     ],
 )

@@ -19,11 +19,25 @@ from xnai_operator.render.variant import AS_DECLARED, Variant
     ("rootless", "manager", "said", "delegated", "expected"),
     [
         # From a login Podman's service sees what its session has; its containers are elsewhere.
-        (True, "systemd", ["memory", "pids"], ("cpu", "memory", "pids"), {"cpu", "memory", "pids"}),
-        (True, "systemd", ["memory", "pids"], ("cpu", "pids"), {"cpu", "pids"}),
-        (True, "systemd", ["memory", "pids"], (), {"memory", "pids"}),
-        (True, "cgroupfs", ["pids"], ("cpu", "memory", "pids"), {"pids"}),
-        (False, "systemd", ["cpu", "memory"], (), {"cpu", "memory"}),
+        pytest.param(
+            True,
+            "systemd",
+            ["memory", "pids"],
+            ("cpu", "memory", "pids"),
+            {"cpu", "memory", "pids"},
+            id="from a login, all delegated",
+        ),
+        pytest.param(
+            True,
+            "systemd",
+            ["memory", "pids"],
+            ("cpu", "pids"),
+            {"cpu", "pids"},
+            id="from a login, memory not delegated",
+        ),
+        pytest.param(True, "systemd", ["memory", "pids"], (), {"memory", "pids"}, id="from a login, nothing delegated"),
+        pytest.param(True, "cgroupfs", ["pids"], ("cpu", "memory", "pids"), {"pids"}, id="cgroupfs"),
+        pytest.param(False, "systemd", ["cpu", "memory"], (), {"cpu", "memory"}, id="as root"),
     ],
 )
 def test_the_controllers_of_containers(

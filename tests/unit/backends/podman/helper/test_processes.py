@@ -15,7 +15,9 @@ Pss_Dirty:           900 kB
 """
 
 
-@pytest.mark.parametrize(("text", "expected"), [(SMAPS, 1234 * 1024), ("", 0)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [pytest.param(SMAPS, 1234 * 1024, id="a process"), pytest.param("", 0, id="nothing")]
+)
 def test_the_proportional_set_size_is_told_in_bytes(text: str, expected: int) -> None:
     assert parse_pss(text) == expected
 
