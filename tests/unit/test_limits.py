@@ -66,7 +66,7 @@ def plain(row: ast.expr) -> bool:
     if isinstance(row, ast.Call):
         return ast.unparse(row.func) == "pytest.param"
     values = row.elts if isinstance(row, ast.Tuple) else [row]
-    return all(isinstance(value, ast.Constant | ast.Attribute | ast.Name | ast.Starred) for value in values)
+    return all(isinstance(value, ast.Constant | ast.Attribute | ast.Name | ast.BinOp) for value in values)
 
 
 def test_the_limits_hold() -> None:
@@ -115,6 +115,7 @@ def test_an_import_from_a_test_module_is_named(source: str, expected: list[str])
     [
         pytest.param("('a', 1, None)", [], id="constants"),
         pytest.param("Step.HOLD", [], id="a word"),
+        pytest.param("64 * MI", [], id="a size"),
         pytest.param("pytest.param({}, id='empty')", [], id="an id"),
         pytest.param("({'a': 1}, 2)", [1], id="a dictionary"),
         pytest.param("f(1)", [1], id="a call"),
