@@ -155,8 +155,11 @@ class Reason(enum.StrEnum):
         "The operator fetches the model file from its `url`.",
         "Wait. The message has the bytes that are here.")
     MODEL_INVALID = ("ModelInvalid", Group.NEEDS,
-        "The model file is not a GGUF file that the operator can read.",
-        "Replace the file. The message has the fault.")
+        "The model file is not a whole GGUF model, is not for the user of the container, or has another SHA-256.",
+        "Replace the file, or what the message names.")
+    MODEL_VERIFYING = ("ModelVerifying", Group.NEEDS,
+        "The SHA-256 of the model file is being computed.",
+        "Wait. It is computed once a file.")
     DEPENDENCY_MISSING = ("DependencyMissing", Group.NEEDS,
         "A service in `dependsOn` does not exist.",
         "Apply that service, or remove it from `dependsOn`.")

@@ -13,7 +13,7 @@ from xnai_operator.api.quantity import MI, to_bytes, to_cores
 from xnai_operator.api.resources import XnaiService, key_of
 from xnai_operator.api.xnaiservice import VULKAN_DEVICE, TmpfsMount
 from xnai_operator.memory.demand import Demand, demand
-from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.gguf_header import ModelFile, ModelHeader
 from xnai_operator.memory.importance import dependency_cycle
 from xnai_operator.memory.model_fetch import ModelFetch, ModelState
 from xnai_operator.render import names
@@ -205,7 +205,28 @@ def model(given: Input) -> Violation | None:
         return _fetched(f"{path}.url: {file}", found)
     if isinstance(found, str):
         return _missing(Reason.MODEL_INVALID, f"{path}.file: {file}: {found}")
-    return None
+    return _model_file(given.service, found.file)
+
+
+def _model_file(service: XnaiService, found: ModelFile | None) -> Violation | None:
+    """The user of the container can read the model file, and the file has the digest of the resource."""
+    inference = service.spec.inference
+    if inference is None or found is None:
+        return None
+    file, wanted = inference.model.file, inference.model.sha256
+    # With KeepId the container's user is the operator's own, which has read the header.
+    if not found.for_all_users and service.spec.security.user_namespace != "KeepId":
+        message = f"{file}: the user of the container cannot read it; `chmod a+r` it"
+        return _missing(Reason.MODEL_INVALID, f"spec.inference.model.file: {message}")
+    if wanted is None or found.sha256 == wanted:
+        return None
+    path = "spec.inference.model.sha256"
+    if found.sha256 is None:
+        return _missing(Reason.MODEL_VERIFYING, f"{path}: the SHA-256 of {file} is being computed")
+    remedy = (
+        "correct sha256, or replace the file" if inference.model.url is None else "correct sha256, or delete the file"
+    )
+    return _missing(Reason.MODEL_INVALID, f"{path}: {file} has the SHA-256 {found.sha256}, not {wanted}; {remedy}")
 
 
 def _fetched(what: str, fetch: ModelFetch) -> Violation:

@@ -28,12 +28,24 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class ModelFile:
+    """The file around a header. `for_all_users`: its mode lets every user read it. `sha256`: in hexadecimal digits,
+    None while it is not computed."""
+
+    for_all_users: bool = True
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelHeader:
-    """One header. `metadata` has scalars and short arrays of numbers; `lengths` has the lengths of all other arrays."""
+    """One header. `metadata` has scalars and short arrays of numbers; `lengths` has the lengths of all other arrays.
+    `end`: bytes that a whole file has at least. `file` is None for a header that is not of the models folder."""
 
     metadata: Mapping[str, Any]
     lengths: Mapping[str, int]
     tensors: tuple[Tensor, ...]
+    end: int = 0
+    file: ModelFile | None = None
 
     @property
     def architecture(self) -> str:

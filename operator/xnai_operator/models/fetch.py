@@ -20,6 +20,7 @@ import structlog
 
 from xnai_operator.api.xnaiservice import Model
 from xnai_operator.memory.model_fetch import ModelFetch
+from xnai_operator.models import digest
 
 log = structlog.get_logger()
 
@@ -137,7 +138,7 @@ class ModelFetcher:
                 if answer.status != 416:  # 416: there is no rest
                     await self._receive(model, file, start, answer)
         await asyncio.to_thread(_verify, part, model)
-        await asyncio.to_thread(part.replace, self._folder / model.file)
+        await asyncio.to_thread(_keep, part, self._folder / model.file, model)
 
     async def _receive(self, model: Model, file: IO[bytes], start: int, answer: aiohttp.ClientResponse) -> None:
         """Write the body of an answer to the file's end, or from its beginning when the server sends all of it."""
@@ -178,6 +179,12 @@ def _progress(state: ModelFetch | None) -> tuple[int, int | None]:
 def _to_disk(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _keep(part: Path, path: Path, model: Model) -> None:
+    """Blocking."""
+    part.replace(path)
+    digest.store(path, digest.identity(path), model.sha256 or "")
 
 
 def _verify(part: Path, model: Model) -> None:

@@ -6,10 +6,11 @@ outside: every count and length is bounded before anything is allocated for it.
 
 import http.client
 import math
+import os
 import struct
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +44,22 @@ COUNTS: Final = (
 LAYER_COUNTS: Final = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
 """The same, but these may also be given once a layer."""
 MAX_COUNT: Final = 1 << 32
+ALIGNMENT: Final = 32
+"""Bytes: where the data of tensors begin, unless the header says otherwise (gguf.md, general.alignment)."""
+MAX_ALIGNMENT: Final = 1 << 20
+
+NOT_MODELS: Final = {
+    "adapter": "a LoRA adapter",
+    "mmproj": "a projector for images or sound (mmproj)",
+    "imatrix": "an importance matrix",
+}
+"""general.type -> what the file is (GGUFType of gguf-py). A model has the type model, or none in older files."""
+NOT_MODEL_ARCHITECTURES: Final = {
+    "clip": "a projector for images or sound (mmproj)",
+    "controlvector": "a control vector",
+    "imatrix": "an importance matrix",
+}
+"""general.architecture of files that llama.cpp loads beside a model, never as one."""
 
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -74,6 +91,10 @@ class _Header:
         taken = self._buffer[self._at : end]
         self._at = end
         return taken
+
+    def aligned(self, alignment: int) -> int:
+        """The byte after the header, rounded up."""
+        return -(-self._at // alignment) * alignment
 
     def number(self, code: str) -> Any:
         return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
@@ -135,10 +156,41 @@ def parse(read: Read) -> ModelHeader:
             lengths[key] = found.length
         if found.value is not None:
             metadata[key] = found.value
-    tensors = tuple(_tensor(header) for _ in range(tensor_count))
-    model = ModelHeader(metadata, lengths, tensors)
+    _check_kind(metadata)
+    placed = [_tensor(header) for _ in range(tensor_count)]
+    last = max((at + tensor.size for at, tensor in placed), default=0)
+    end = header.aligned(_alignment(metadata)) + last if placed else 0
+    model = ModelHeader(metadata, lengths, tuple(tensor for _, tensor in placed), end)
     _check(model)
     return model
+
+
+def _alignment(metadata: Mapping[str, Any]) -> int:
+    """Raises GgufError."""
+    found = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(found, int) or not 0 < found <= MAX_ALIGNMENT or found & (found - 1):
+        raise GgufError(f"general.alignment is {str(found)[:60]}: not a power of two up to {MAX_ALIGNMENT}")
+    return found
+
+
+def _check_kind(metadata: Mapping[str, Any]) -> None:
+    """The file is a model by what it says of itself. Raises GgufError."""
+    kind, architecture = metadata.get("general.type", "model"), metadata.get("general.architecture")
+    what = NOT_MODEL_ARCHITECTURES.get(architecture) if isinstance(architecture, str) else None
+    if kind != "model":
+        what = NOT_MODELS.get(kind, f"of the type {kind[:60]}") if isinstance(kind, str) else "of no type that is known"
+    elif "adapter.type" in metadata:
+        what = NOT_MODELS["adapter"]
+    if what is not None:
+        raise GgufError(f"not a model: the file is {what}; name the file of the model itself")
+
+
+def _check_whole(model: ModelHeader, size: int | None) -> None:
+    """The file, of `size` bytes where that is known, has weights, and all of them. Raises GgufError."""
+    if not model.tensors:
+        raise GgufError("not a model: the file has a vocabulary or metadata and no weights")
+    if size is not None and size < model.end:
+        raise GgufError(f"the file has {size} bytes, its header tells of {model.end}: it is incomplete")
 
 
 def _check(model: ModelHeader) -> None:
@@ -158,13 +210,14 @@ def _check(model: ModelHeader) -> None:
         raise GgufError(f"{model.architecture}.block_count is {layers}: at most {MAX_LAYERS} layers are sensible")
 
 
-def _tensor(header: _Header) -> Tensor:
+def _tensor(header: _Header) -> tuple[int, Tensor]:
+    """A tensor, and the byte of the data at which its own begin. Raises GgufError."""
     name, dimensions = header.string(), int(header.number("I"))
     if dimensions > 8:
         raise GgufError(f"tensor {name} has {dimensions} dimensions")
     shape = tuple(int(header.number("Q")) for _ in range(dimensions))
     kind = int(header.number("I"))
-    header.number("Q")  # where its data are
+    at = header.count(MAX_TENSOR, f"tensor {name} begins at")
     if kind not in BLOCKS:
         raise GgufError(f"tensor {name} has the unknown type {kind}")
     label, elements, block = BLOCKS[kind]
@@ -173,7 +226,7 @@ def _tensor(header: _Header) -> Tensor:
     size = math.prod(shape) // elements * block
     if size > MAX_TENSOR:
         raise GgufError(f"tensor {name} of shape {shape} takes {size} bytes: not sensible")
-    return Tensor(name, shape, label, size)
+    return at, Tensor(name, shape, label, size)
 
 
 def read_file(path: Path) -> ModelHeader:
@@ -185,9 +238,11 @@ def read_file(path: Path) -> ModelHeader:
             return file.read(length)
 
         try:
-            return parse(read)
+            model = parse(read)
+            _check_whole(model, os.fstat(file.fileno()).st_size)
         except GgufError as error:
             raise GgufError(f"{path}: {error}") from error
+        return model
 
 
 def read_url(url: str, timeout: float = 30.0) -> ModelHeader:
@@ -199,9 +254,11 @@ def read_url(url: str, timeout: float = 30.0) -> ModelHeader:
         return _fetch(url, offset, length, timeout)
 
     try:
-        return parse(read)
+        model = parse(read)
+        _check_whole(model, None)
     except GgufError as error:
         raise GgufError(f"{url}: {error}") from error
+    return model
 
 
 def _fetch(url: str, offset: int, length: int, timeout: float) -> bytes:

@@ -69,7 +69,7 @@ class Engine:
         self._memory = connections.memory
         self._metrics = connections.metrics
         self._clock = connections.clock
-        self._models = ModelFolder(Path(connections.node.models_dir))
+        self._models = ModelFolder(Path(connections.node.models_dir), self._digest_known)
         self._fetcher = ModelFetcher(Path(connections.node.models_dir), self.mark_dirty)
         self._mounts = MountWatch(self._node_agent)
         self._sync = PodSync(self._node_agent)
@@ -83,9 +83,11 @@ class Engine:
         )
         self._gatherer = Gatherer(connections.cache, self._runtime, connections.node, self._models, self._mounts)
         self._gatherer.fetches = self._fetcher.want
+        self._gatherer.verify = self._models.verify
         self._gatherer.busy = lambda: self._executor.busy
         self._gatherer.probes = self._probe_states
         self._gatherer.pressure = lambda: self._memory.facts(self._used)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._dirty = asyncio.Event()
         self._dirty.set()
         self._pods: Mapping[str, ObservedPod] = {}
@@ -96,12 +98,18 @@ class Engine:
         self.first_pass_done = asyncio.Event()
         """Set after the first pass: from then on every status is true."""
 
+    def _digest_known(self) -> None:
+        """Called by the thread that computes digests."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.mark_dirty)
+
     def mark_dirty(self) -> None:
         """Ask for a pass. Several calls before it begins are one."""
         self._dirty.set()
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
+        self._loop = asyncio.get_running_loop()
         await self.read_memory()  # the stored ladder may be old: no mitigation without a reading
         watches = (self._watch_runtime, self._prober.run, self._watch_mounts, self._watch_memory)
         beside = [asyncio.create_task(watch()) for watch in watches]
@@ -125,6 +133,7 @@ class Engine:
                     failures = 0
                     self.first_pass_done.set()
         finally:
+            self._loop = None
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)

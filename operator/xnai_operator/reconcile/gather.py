@@ -13,6 +13,7 @@ from xnai_operator.api.xnaiservice import Model
 from xnai_operator.backends.base import Runtime
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.kube.cache import ObjectCache
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.model_fetch import ModelFetch, ModelState
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.observed import Observed
@@ -23,7 +24,8 @@ from xnai_operator.reconcile.mount_watch import MountWatch
 class Gatherer:
     """Makes the facts of a pass. `busy`: names of the pods with an action under way. `probes`, `mounts` and `pressure`:
     what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read. `fetches`:
-    starts the fetches of the models given, and tells how far each is; `xnai plan` fetches none."""
+    starts the fetches of the models given, and tells how far each is; `verify`: has the digests of these files
+    computed; `xnai plan` does neither."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Gatherer:
         self.probes: Callable[[Observed], Mapping[str, ProbeState]] = lambda _: {}
         self.pressure: Callable[[], NodePressure] = NodePressure
         self.fetches: Callable[[list[Model]], Mapping[str, ModelFetch]] = lambda _: {}
+        self.verify: Callable[[frozenset[str]], None] = lambda _: None
 
     async def gather(self, swept_at: float = 0.0) -> Facts:
         """The facts of a pass. `swept_at` as in Facts. Raises BackendError when the runtime cannot be observed."""
@@ -50,6 +53,7 @@ class Gatherer:
         mounts = await self._mounts.of(observed)
         found = desired(self._cache, await asyncio.to_thread(self._models.read))
         fetches = self.fetches(missing_models(found))
+        self.verify(models_with_digest(found))
         return Facts(
             desired=replace(found, models={**found.models, **fetches}),
             observed=observed,
@@ -91,6 +95,13 @@ def missing_models(found: Desired) -> list[Model]:
     inferences = [service.spec.inference for service in found.services.values() if not service.spec.suspend]
     models = [inference.model for inference in inferences if inference is not None]
     return [model for model in models if model.url is not None and model.file not in found.models]
+
+
+def models_with_digest(found: Desired) -> frozenset[str]:
+    """The files in the models folder whose digest a service that may start declares."""
+    inferences = [service.spec.inference for service in found.services.values() if not service.spec.suspend]
+    files = {inference.model.file for inference in inferences if inference is not None and inference.model.sha256}
+    return frozenset(file for file in files if isinstance(found.models.get(file), ModelHeader))
 
 
 def _content(body: dict[str, Any]) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """Each check: what it refuses, and that the message names the field."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.memory.headers import GEMMA
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit
+from xnai_operator.memory.gguf_header import ModelFile
 from xnai_operator.memory.model_fetch import ModelFetch
 from xnai_operator.tmpfs.mounts import merged
 
@@ -89,6 +91,34 @@ def test_a_model_with_a_url_says_how_far_its_fetch_is(file: str, reason: Reason,
     fault = check(make_service(inference={"model": {"file": file} | FETCHED}))
     assert fault is not None
     assert (fault.reason, text in fault.message, fault.permanent) == (reason, True, False)
+
+
+DIGEST = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("found", "spec", "reason"),
+    [
+        pytest.param(ModelFile(), {}, None, id="no digest declared"),
+        pytest.param(ModelFile(sha256=DIGEST), {"sha256": DIGEST}, None, id="the digest declared"),
+        pytest.param(ModelFile(sha256=DIGEST), {"sha256": "0" * 64}, Reason.MODEL_INVALID, id="another digest"),
+        pytest.param(ModelFile(), {"sha256": DIGEST}, Reason.MODEL_VERIFYING, id="digest not computed"),
+        pytest.param(ModelFile(for_all_users=False), {}, Reason.MODEL_INVALID, id="mode 0600"),
+        pytest.param(None, {"sha256": DIGEST}, None, id="header of no file"),
+    ],
+)
+def test_a_model_file_is_for_the_user_and_has_its_digest(
+    found: ModelFile | None, spec: dict[str, str], reason: Reason | None
+) -> None:
+    models = {"tiny.gguf": replace(GEMMA, file=found)}
+    fault = check(make_service(inference={"model": {"file": "tiny.gguf"} | spec}), models=models)
+    assert (fault and fault.reason, bool(fault and fault.permanent)) == (reason, False)
+
+
+def test_the_operators_own_user_reads_a_private_model() -> None:
+    models = {"tiny.gguf": replace(GEMMA, file=ModelFile(for_all_users=False))}
+    inference = {"model": {"file": "tiny.gguf"}}
+    assert check(make_service(inference=inference, security={"userNamespace": "KeepId"}), models=models) is None
 
 
 def test_a_cycle_over_several_services_is_found() -> None:

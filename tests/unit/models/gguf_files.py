@@ -27,3 +27,13 @@ def file(values: list[bytes], tensors: list[bytes] | None = None, version: int =
 
 
 WHOLE = file([ARCHITECTURE, LAYERS, TOKENS], [tensor("a", (64, 10), 2), tensor("b", (7,), 0)])
+WEIGHTS = [tensor("token_embd.weight", (32,), 0)]
+
+
+def whole_file() -> bytes:
+    """WHOLE with the data of its tensors: the larger one has 360 bytes, and both begin at the first."""
+    return WHOLE + b"\0" * (-len(WHOLE) % 32 + 360)
+
+
+def kind_of(kind: str) -> bytes:
+    return value("general.type", 8, text(kind))

@@ -122,7 +122,7 @@ class Scene:
         return ["all" if given is None else "rest" for given in self.source.ranges]
 
     def files(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
+        return sorted(path.name for path in self.folder.iterdir() if path.suffix != ".sha256")
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from tests.unit.models.gguf_files import ARCHITECTURE, LAYERS, WHOLE, file, tensor, text, value
+from tests.unit.models.gguf_files import (
+    ARCHITECTURE,
+    LAYERS,
+    TOKENS,
+    WEIGHTS,
+    WHOLE,
+    file,
+    kind_of,
+    tensor,
+    text,
+    value,
+    whole_file,
+)
 from xnai_operator.models import gguf
 from xnai_operator.models.gguf import GgufError
 
@@ -123,7 +135,7 @@ def test_what_is_wrong_is_told(data: bytes, message: str) -> None:
         parse(data)
 
 
-LONG = file([ARCHITECTURE, LAYERS, *[value(f"k{i}", 8, text("x" * 400_000)) for i in range(6)]])
+LONG = file([ARCHITECTURE, LAYERS, *[value(f"k{i}", 8, text("x" * 400_000)) for i in range(6)]], [tensor("a", (7,), 0)])
 """A header of more than one request."""
 
 
@@ -203,11 +215,62 @@ def test_a_wrong_address_is_told(url: str, message: str, server: Any) -> None:
 
 
 def test_a_local_file(tmp_path: Path) -> None:
-    (tmp_path / "m.gguf").write_bytes(WHOLE)
+    (tmp_path / "m.gguf").write_bytes(whole_file())
     assert len(gguf.read_file(tmp_path / "m.gguf").tensors) == 2
 
 
 def test_a_broken_local_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(WHOLE[:40])
     with pytest.raises(GgufError, match=r"m\.gguf: the file ends at byte 40"):
+        gguf.read_file(tmp_path / "m.gguf")
+
+
+def architecture(name: str) -> bytes:
+    return value("general.architecture", 8, text(name))
+
+
+@pytest.mark.parametrize(
+    ("values", "tensors", "message"),
+    [
+        pytest.param([kind_of("mmproj"), architecture("clip")], WEIGHTS, "is a projector", id="projector"),
+        pytest.param([architecture("clip")], WEIGHTS, "is a projector", id="projector of an older file"),
+        pytest.param([kind_of("adapter"), ARCHITECTURE], WEIGHTS, "is a LoRA adapter", id="adapter"),
+        pytest.param(
+            [ARCHITECTURE, value("adapter.type", 8, text("lora"))], WEIGHTS, "is a LoRA adapter", id="older adapter"
+        ),
+        pytest.param([kind_of("imatrix")], WEIGHTS, "is an importance matrix", id="importance matrix"),
+        pytest.param([architecture("controlvector")], WEIGHTS, "is a control vector", id="control vector"),
+        pytest.param([kind_of("poem"), ARCHITECTURE], WEIGHTS, "of the type poem", id="unknown type"),
+        pytest.param([value("general.type", 4, b"aaaa"), ARCHITECTURE], WEIGHTS, "no type", id="type that is a number"),
+        pytest.param([ARCHITECTURE, TOKENS], [], "no weights", id="vocabulary only"),
+        pytest.param(
+            [ARCHITECTURE, value("general.alignment", 4, struct.pack("<I", 3))],
+            WEIGHTS,
+            "alignment is 3",
+            id="alignment",
+        ),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused(
+    values: list[bytes], tensors: list[bytes], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.gguf").write_bytes(file(values, tensors) + b"\0" * 4096)
+    with pytest.raises(GgufError, match=message):
+        gguf.read_file(tmp_path / "m.gguf")
+
+
+def test_a_file_of_the_type_model_is_read(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(file([kind_of("model"), ARCHITECTURE], WEIGHTS) + b"\0" * 4096)
+    assert gguf.read_file(tmp_path / "m.gguf").architecture == "llama"
+
+
+@pytest.mark.parametrize("alignment", [None, 64])
+def test_a_file_that_ends_before_its_last_tensor_is_incomplete(alignment: int | None, tmp_path: Path) -> None:
+    own = [] if alignment is None else [value("general.alignment", 4, struct.pack("<I", alignment))]
+    head = file([ARCHITECTURE, *own], [tensor("a", (64, 10), 2)])
+    end = len(head) + -len(head) % (alignment or 32) + 360
+    (tmp_path / "m.gguf").write_bytes(head.ljust(end, b"\0"))
+    assert gguf.read_file(tmp_path / "m.gguf").end == end
+    (tmp_path / "m.gguf").write_bytes(head.ljust(end - 1, b"\0"))
+    with pytest.raises(GgufError, match=f"has {end - 1} bytes, its header tells of {end}: it is incomplete"):
         gguf.read_file(tmp_path / "m.gguf")
