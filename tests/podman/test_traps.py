@@ -177,6 +177,40 @@ async def test_a_server_that_goes_silent_costs_its_probe_only(
     assert podman_backend.helper.pid == helper is not None
 
 
+@pytest.mark.parametrize(
+    ("hangs", "zombies"),
+    [
+        pytest.param(("sleep", "1002"), False, id="a program"),
+        pytest.param(("sh", "-c", "sleep 1002; echo no"), False, id="a shell that waits"),
+        # The container's first process inherits them, and collects none here.
+        pytest.param(("sh", "-c", "trap '' TERM; sleep 1002 & (sleep 1003 &) ; sleep 1004"), True, id="in background"),
+        pytest.param(("sh", "-c", "while :; do sleep 1002; done"), True, id="a loop"),
+    ],
+)
+@pytest.mark.parametrize("user_namespace", USER_NAMESPACES)
+async def test_nothing_is_left_of_a_command_that_does_not_end_in_its_time(
+    user_namespace: str,
+    hangs: tuple[str, ...],
+    zombies: bool,
+    podman_backend: PodmanBackend,
+    installation: Installation,
+) -> None:
+    security = {"userNamespace": user_namespace}
+    pod = await started(podman_backend, rendered("hangs", installation, command=["sleep", "1001"], security=security))
+    probe = ProbeRequest(0.5, command=hangs)
+    results = await asyncio.gather(*(podman_backend.node_agent.probe(pod, probe) for _ in range(3)))
+    assert {result.message for result in results} == {f"{hangs[0]} did not end in 0.5 s"}
+    left = [line.split(None, 1) for line in podman("top", "test.hangs-main", "state,args").splitlines()[1:]]
+    assert [args.strip() for state, args in left if not (zombies and state == "Z")] == ["sleep 1001"]
+
+
+async def test_the_output_of_a_command_is_bounded(podman_backend: PodmanBackend, installation: Installation) -> None:
+    pod = await started(podman_backend, rendered("talks", installation))
+    talks = ("dd", "if=/dev/zero", "bs=1024", "count=1024")
+    result = await podman_backend.runtime.exec(pod, talks, 20)
+    assert (result.exit_code, len(result.output) <= 1 << 16) == (0, True)
+
+
 async def test_a_command_has_an_exit_code_and_both_outputs(
     podman_backend: PodmanBackend, installation: Installation
 ) -> None:

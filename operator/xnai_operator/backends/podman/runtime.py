@@ -27,6 +27,12 @@ PLAY_SECONDS: Final = 60.0
 """The timeout of a play."""
 INIT_SECONDS: Final = 600.0
 """The timeout of a play that waits for init containers."""
+EXEC_TICK_SECONDS: Final = 0.1
+"""How often the end of a command that has had its time is tried."""
+EXEC_END_SECONDS: Final = 10.0
+"""The time for the end of a command that has had its time."""
+EXEC_OUTPUT_BYTES: Final = 1 << 16
+"""The output of a command is cut there."""
 STOP_TICK_SECONDS: Final = 0.1
 """How often a stop looks whether the container has followed its stop signal."""
 
@@ -176,13 +182,33 @@ class PodmanRuntime:
         container = names.container(pod.namespace, pod.service)
         body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
         session = await self._transport.call("POST", f"/containers/{container}/exec", data=json.dumps(body))
-        start = self._transport.read("POST", f"/exec/{session['Id']}/start", data=json.dumps({"Detach": False}))
+        path = f"/exec/{session['Id']}"
+        running = asyncio.create_task(
+            self._transport.attach(f"{path}/start", json.dumps({"Detach": False}), EXEC_OUTPUT_BYTES)
+        )
         try:
-            output = await asyncio.wait_for(start, timeout_seconds)
-        except TimeoutError:
-            return ExecResult(exit_code=None, output="")
-        ended = await self._transport.call("GET", f"/exec/{session['Id']}/json")
+            await asyncio.wait({running}, timeout=timeout_seconds)
+            if not running.done():
+                await self._end_exec(pod, path, running)
+                return ExecResult(exit_code=None, output="")
+            output = await running
+        finally:
+            running.cancel()
+        ended = await self._transport.call("GET", f"{path}/json")
         return ExecResult(exit_code=int(ended["ExitCode"]), output=text_of_frames(output))
+
+    async def _end_exec(self, pod: ObservedPod, path: str, running: "asyncio.Task[bytes]") -> None:
+        """Podman's API ends no exec, so its process is killed: else a probe that hangs leaves one each period. The
+        process may also begin after its time."""
+        deadline = asyncio.get_running_loop().time() + EXEC_END_SECONDS
+        while not running.done() and asyncio.get_running_loop().time() < deadline:
+            session = await self._transport.call("GET", f"{path}/json", ok=(404,))
+            if session is None:
+                return
+            if session["Running"] and session["Pid"]:
+                request = protocol.EndExec(pid=pod.pid, exec_pid=session["Pid"])
+                await self._helper.call(protocol.END_EXEC, request)
+            await asyncio.wait({running}, timeout=EXEC_TICK_SECONDS)
 
     async def logs(self, name: str, tail: int) -> str:
         """See Runtime."""

@@ -71,6 +71,27 @@ class Transport:
                 Reason.PODMAN_UNAVAILABLE, f"Podman does not answer on {self.socket}: {error}; `xnai doctor` says why"
             ) from error
 
+    async def attach(self, path: str, body: str, limit: int) -> bytes:
+        """The first `limit` bytes of the output of a command, at its end. Over aiohttp: it holds no thread and can be
+        cancelled. Raises BackendError as `call` does."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        headers = {"Content-Type": "application/json"}
+        output = b""
+        try:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.socket), timeout=timeout) as session,
+                session.post(f"http://d/v5.0.0/libpod{path}", data=body, headers=headers) as response,
+            ):
+                async for piece in response.content.iter_any():
+                    output += piece[: limit - len(output)]
+                if response.status >= 400:
+                    raise BackendError(Reason.RUNTIME_REFUSED, _message(output) or f"POST {path}: {response.status}")
+        except (aiohttp.ClientError, OSError) as error:
+            raise BackendError(
+                Reason.PODMAN_UNAVAILABLE, f"Podman does not answer on {self.socket}: {error}; `xnai doctor` says why"
+            ) from error
+        return output
+
     async def events(self) -> AsyncIterator[str]:
         """The type of each event: empty when the stream is open, `container` when one starts or dies (events of pods
         carry no labels), `image` when one comes or goes. Over aiohttp: a blocking read cannot be cancelled.

@@ -39,6 +39,8 @@ class Service(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    do_POST = do_GET  # noqa: N815
+
     def address_string(self) -> str:
         return "unix"
 
@@ -133,3 +135,21 @@ async def test_events_of_a_podman_that_does_not_answer_are_an_error(tmp_path: Pa
     with pytest.raises(BackendError, match="Podman's events ended"):
         await anext(transport.events())
     transport.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "output"), [pytest.param(100, b'{"a": 1}', id="whole"), pytest.param(3, b'{"a', id="cut")]
+)
+async def test_the_output_of_a_command_is_cut(limit: int, output: bytes, transport: Transport) -> None:
+    assert await transport.attach("/good", "{}", limit) == output
+
+
+async def test_a_command_that_is_refused_is_an_error_in_podmans_words(transport: Transport) -> None:
+    with pytest.raises(BackendError, match="inspecting: no such pod") as failed:
+        await transport.attach("/refused", "{}", 1000)
+    assert failed.value.reason is Reason.RUNTIME_REFUSED
+
+
+async def test_a_command_without_podman_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="`xnai doctor` says why"):
+        await Transport(str(tmp_path / "none.sock")).attach("/good", "{}", 1000)

@@ -34,6 +34,7 @@ HANDLERS: dict[str, Handler] = {
         _handler(protocol.CONTAINER_MOUNTS, mounts.container_mounts),
         _handler(protocol.MEMORY, processes.memory),
         _handler(protocol.BIND_CPUS, processes.bind_cpus),
+        _handler(protocol.END_EXEC, processes.end_exec),
         _handler(protocol.PROBE, network.probe),
         _handler(protocol.ALLOW_INGRESS, network.allow_ingress),
     )
@@ -63,7 +64,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         message = json.loads(line)
         operation = HANDLERS.get(message["operation"])
         if operation is not None and operation[0].beside:
-            # The operator has one probe and one copy at a time for a pod: no more threads than pods.
+            # The operator has one probe (or its end) and one copy at a time for a pod: no more threads than pods.
             threading.Thread(target=answer, args=(message,), daemon=True).start()
         else:
             answer(message)

@@ -164,6 +164,13 @@ class BindCpus(TypedDict):
     cpus: list[int]
 
 
+class EndExec(TypedDict):
+    """Kill the process `exec_pid` with its session and its descendants, in the container with the process `pid`."""
+
+    pid: int
+    exec_pid: int
+
+
 class Probe(TypedDict):
     """Connect to 127.0.0.1:`port` in the pod of the process `pid`; with a `path` send an HTTP GET. `seconds`: the
     time for all of it."""
@@ -199,5 +206,6 @@ OWNERS: Final = Operation[Owners, Uids]("owners")
 CONTAINER_MOUNTS: Final = Operation[ContainerMounts, MountUses]("container_mounts")
 MEMORY: Final = Operation[MemoryUse, Memory]("memory")
 BIND_CPUS: Final = Operation[BindCpus, Empty]("bind_cpus")
+END_EXEC: Final = Operation[EndExec, Empty]("end_exec", beside=True)
 PROBE: Final = Operation[Probe, ProbeAnswer]("probe", beside=True)
 ALLOW_INGRESS: Final = Operation[AllowIngress, Empty]("allow_ingress")
