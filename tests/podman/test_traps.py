@@ -163,6 +163,45 @@ async def test_probes_of_ports_that_are_not_published(
     assert [(result.success, result.message) for result in found] == [(ok, text) for _, ok, text in PROBES]
 
 
+@pytest.mark.parametrize("mode", ["Namespace", "Alone"])
+@pytest.mark.parametrize(
+    ("bound", "reached", "expected"),
+    [
+        pytest.param("0.0.0.0:8080", True, (True, "HTTP 200 from :8080/"), id="every address"),
+        pytest.param("[::]:8080", True, (True, "HTTP 200 from :8080/"), id="every address of IPv6"),
+        pytest.param(
+            "127.0.0.1:8080",
+            True,
+            (False, "port 8080 listens on 127.0.0.1 only; bind it to 0.0.0.0"),
+            id="loopback of a port that others reach",
+        ),
+        pytest.param(
+            "[::1]:8080",
+            True,
+            (False, "port 8080 listens on ::1 only; bind it to 0.0.0.0"),
+            id="IPv6 loopback of a port that others reach",
+        ),
+        pytest.param("127.0.0.1:8080", False, (True, "HTTP 200 from :8080/"), id="loopback"),
+        pytest.param("[::1]:8080", False, (True, "HTTP 200 from :8080/"), id="IPv6 loopback"),
+    ],
+)
+async def test_a_probe_goes_the_way_of_the_users(
+    bound: str,
+    reached: bool,
+    expected: tuple[bool, str],
+    mode: str,
+    podman_backend: PodmanBackend,
+    installation: Installation,
+) -> None:
+    web = ["sh", "-c", f"echo hello >/tmp/index.html; exec httpd -f -p {bound} -h /tmp"]
+    pod = await started(podman_backend, rendered("bound", installation, command=web, network={"mode": mode}))
+    request = ProbeRequest(2, http=(8080, "/"), reached=reached)
+    async with asyncio.timeout(20):
+        while (result := await podman_backend.node_agent.probe(pod, request)).message.startswith("nothing listens"):
+            pass
+    assert (result.success, result.message) == expected
+
+
 async def test_a_server_that_goes_silent_costs_its_probe_only(
     podman_backend: PodmanBackend, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,8 +233,8 @@ class Security(Spec):
 class HttpGet(Spec):
     """An HTTP GET request. It succeeds with a status from 200 to 399."""
 
-    path: Annotated[str, Field(pattern=r"^/", max_length=1024)] = "/"
-    """The path of the request."""
+    path: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$", max_length=1024)] = "/"
+    """The path of the request, without control characters. The operator quotes blanks and what is not ASCII."""
     port: PortNumber
     """The port in the container."""
 

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from xnai_operator.api.resources import XnaiService
-from xnai_operator.api.xnaiservice import Health, Probe
+from xnai_operator.api.xnaiservice import Probe, XnaiServiceSpec
 from xnai_operator.errors import BackendError
 from xnai_operator.health import readiness
 from xnai_operator.health.probe import ProbeRequest, ProbeResult, request
@@ -80,7 +80,7 @@ class Prober:
             state = self._state(run, pod, service)
             probe = readiness.due(service.spec.health, state, self._clock())
             if probe is not None:
-                self._probing[run] = asyncio.create_task(self._probe_one(pod, service.spec.health, state, probe))
+                self._probing[run] = asyncio.create_task(self._probe_one(pod, service.spec, state, probe))
 
     def _state(self, run: ContainerRun, pod: ObservedPod, service: XnaiService) -> ProbeState:
         """The state of a run; the first one of a service without probes is kept, as no answer will come."""
@@ -92,9 +92,9 @@ class Prober:
             self._changed()
         return state
 
-    async def _probe_one(self, pod: ObservedPod, health: Health, state: ProbeState, probe: Probe) -> None:
+    async def _probe_one(self, pod: ObservedPod, spec: XnaiServiceSpec, state: ProbeState, probe: Probe) -> None:
         try:
-            result = await self._probe(pod, request(probe))
+            result = await self._probe(pod, request(spec, probe))
         except BackendError as error:
             result = ProbeResult(False, error.message)
         except Exception:
@@ -103,7 +103,9 @@ class Prober:
             result = ProbeResult(False, "the operator could not probe; its log says why")
         if pod.run not in self._pods:
             return
-        after = readiness.after(health, state, probe, self._clock(), success=result.success, message=result.message)
+        after = readiness.after(
+            spec.health, state, probe, self._clock(), success=result.success, message=result.message
+        )
         self._states[pod.run] = after
         if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
             self._changed()

@@ -37,6 +37,16 @@ def test_a_port_is_published_on_loopback_by_default() -> None:
             id="a relative path",
         ),
         pytest.param({"security": {"runAsUser": 0}}, "spec.security.runAsUser", id="root"),
+        pytest.param(
+            {"health": {"readiness": {"httpGet": {"port": 80, "path": "/a\r\nX: y"}}}},
+            "spec.health.readiness.httpGet.path",
+            id="a line break in a path",
+        ),
+        pytest.param(
+            {"health": {"readiness": {"httpGet": {"port": 80, "path": "/a\x7f"}}}},
+            "spec.health.readiness.httpGet.path",
+            id="a control character in a path",
+        ),
     ],
 )
 def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:
@@ -48,3 +58,11 @@ def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:
 def test_a_service_has_the_name_of_a_host(name: str) -> None:
     with pytest.raises(resources.InvalidResourceError, match=r"metadata\.name must be a DNS label"):
         resources.service({"metadata": {"name": name}, "spec": {"image": "a"}})
+
+
+def test_the_path_of_a_probe_may_hold_blanks_and_letters_of_every_language() -> None:
+    health = {"readiness": {"httpGet": {"port": 80, "path": "/a b/ü?q=1"}}}
+    readiness = resources.service(body(health=health)).spec.health.readiness
+    assert readiness is not None
+    assert readiness.http_get is not None
+    assert readiness.http_get.path == "/a b/ü?q=1"

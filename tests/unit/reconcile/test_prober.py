@@ -105,7 +105,7 @@ async def test_the_first_answer_makes_ready(setting: Setting) -> None:
     setting.prober.observe([pod()])
     assert setting.prober.states() == {}
     assert await setting.after(0, GOOD) == (True, True, 1)
-    assert setting.probed == [("default.a", ProbeRequest(2.0, tcp=1))]
+    assert setting.probed == [("default.a", ProbeRequest(2.0, tcp=1, reached=True))]
 
 
 async def test_startup_comes_before_readiness(setting: Setting) -> None:

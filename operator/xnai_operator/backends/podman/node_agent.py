@@ -77,7 +77,7 @@ class PodmanNodeAgent:
             return await self._probe_by_exec(pod, request.command, request.timeout)
         port, path = request.http if request.http is not None else (request.tcp, None)
         assert port is not None
-        payload = protocol.Probe(pid=pod.pid, port=port, path=path, seconds=request.timeout)
+        payload = protocol.Probe(pid=pod.pid, port=port, path=path, seconds=request.timeout, reached=request.reached)
         answer = await self._helper.call(protocol.PROBE, payload, request.timeout)
         return ProbeResult(answer["success"], answer["message"])
 

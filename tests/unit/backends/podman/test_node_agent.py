@@ -76,8 +76,13 @@ def agent(helper: Helper, result: ExecResult | None = None) -> PodmanNodeAgent:
 @pytest.mark.parametrize(
     ("request_", "asked"),
     [
-        pytest.param(ProbeRequest(2.0, http=(80, "/x")), {"port": 80, "path": "/x"}, id="http"),
-        pytest.param(ProbeRequest(2.0, tcp=81), {"port": 81, "path": None}, id="tcp"),
+        pytest.param(ProbeRequest(2.0, http=(80, "/x")), {"port": 80, "path": "/x", "reached": False}, id="http"),
+        pytest.param(ProbeRequest(2.0, tcp=81), {"port": 81, "path": None, "reached": False}, id="tcp"),
+        pytest.param(
+            ProbeRequest(2.0, tcp=81, reached=True),
+            {"port": 81, "path": None, "reached": True},
+            id="a port that others reach",
+        ),
     ],
 )
 async def test_a_port_is_probed_by_the_helper(request_: ProbeRequest, asked: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A pod's network namespace: probes of ports that are not published, and who may connect."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -15,8 +16,11 @@ from xnai_operator.backends.podman.helper import protocol, syscalls
 T = TypeVar("T")
 
 SIOCGIFADDR = 0x8915  # linux/sockios.h
-MIN_SECONDS = 0.001
-"""A timeout of 0 would make a socket non-blocking."""
+LOOPBACK = ["127.0.0.1", "::1"]
+LOOPBACK_SECONDS = 1.0
+"""The time for a look whether a program listens on the loopback address."""
+OTHERS = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses of other machines, reserved for documentation (RFC 5737, RFC 3849)."""
 STATUS_LINE_BYTES = 4096
 """A longer status line is none."""
 
@@ -44,25 +48,39 @@ def _in_network_of(pid: int, work: Callable[[], T]) -> T:
 
 def probe(request: protocol.Probe) -> protocol.ProbeAnswer:
     """Connects to the port in the pod; an HTTP GET succeeds with a status of 200 to 399."""
-    return _in_network_of(request["pid"], lambda: ask(request["port"], request["path"], request["seconds"]))
+
+    def work() -> protocol.ProbeAnswer:
+        addresses = own_addresses() if request["reached"] else []
+        return ask(request["port"], request["path"], request["seconds"], addresses or LOOPBACK)
+
+    return _in_network_of(request["pid"], work)
 
 
-def ask(port: int, path: str | None, seconds: float) -> protocol.ProbeAnswer:
-    """The probe in this network namespace."""
+def own_addresses() -> list[str]:
+    """The IPv4 and the IPv6 address with which this network namespace connects to others; no packet is sent."""
+    found = []
+    for family, other in OTHERS:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((other, 9))
+            found.append(str(sock.getsockname()[0]))
+    return found
+
+
+def ask(port: int, path: str | None, seconds: float, addresses: list[str]) -> protocol.ProbeAnswer:
+    """The probe in this network namespace, at the first address that does not refuse the connection."""
     deadline = time.monotonic() + seconds
     try:
-        with socket.socket() as connection:
-            connection.settimeout(seconds)
-            connection.connect(("127.0.0.1", port))
+        connection, address = _connect(port, deadline, addresses)
+        with connection:
             if path is None:
                 return {"success": True, "message": f"port {port} accepts connections"}
-            connection.settimeout(max(deadline - time.monotonic(), MIN_SECONDS))
-            connection.sendall(_http_get(port, path))
+            connection.settimeout(_remaining(deadline))
+            connection.sendall(_http_get(address, port, path))
             line = _status_line(connection, deadline)
     except TimeoutError:
         return {"success": False, "message": f"no answer from :{port} in {seconds:g} s"}
     except ConnectionRefusedError:
-        return {"success": False, "message": f"nothing listens on port {port}"}
+        return {"success": False, "message": _refused(port, addresses)}
     except ConnectionError as error:
         return {"success": False, "message": f"port {port}: {error.strerror}"}
     if not line:
@@ -73,10 +91,42 @@ def ask(port: int, path: str | None, seconds: float) -> protocol.ProbeAnswer:
     return {"success": 200 <= status < 400, "message": f"HTTP {status} from :{port}{path}"}
 
 
-def _http_get(port: int, path: str) -> bytes:
+def _connect(port: int, deadline: float, addresses: list[str]) -> tuple[socket.socket, str]:
+    """A connection and its address. Raises ConnectionRefusedError when every address refuses, and TimeoutError."""
+    for address in addresses:
+        # An address of a family that the pod does not have (EADDRNOTAVAIL, EAFNOSUPPORT) refuses too.
+        try:
+            return socket.create_connection((address, port), _remaining(deadline)), address
+        except (TimeoutError, ConnectionResetError):
+            raise
+        except OSError:
+            continue
+    raise ConnectionRefusedError
+
+
+def _remaining(deadline: float) -> float:
+    """Raises TimeoutError at the deadline."""
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError
+    return remaining
+
+
+def _refused(port: int, addresses: list[str]) -> str:
+    """Why nobody reaches the port: a program that listens for itself only looks healthy from inside."""
+    for address in LOOPBACK:
+        if address in addresses:
+            continue
+        with contextlib.suppress(OSError), socket.create_connection((address, port), LOOPBACK_SECONDS):
+            return f"port {port} listens on {address} only; bind it to 0.0.0.0"
+    return f"nothing listens on port {port}"
+
+
+def _http_get(address: str, port: int, path: str) -> bytes:
     # A blank or a line break would end the path.
     target = "".join(chr(byte) if 0x21 <= byte <= 0x7E else f"%{byte:02X}" for byte in path.encode())
-    headers = f"Host: 127.0.0.1:{port}\r\nUser-Agent: xnai-probe\r\nAccept: */*\r\nConnection: close\r\n"
+    host = f"[{address}]" if ":" in address else address
+    headers = f"Host: {host}:{port}\r\nUser-Agent: xnai-probe\r\nAccept: */*\r\nConnection: close\r\n"
     return f"GET {target} HTTP/1.1\r\n{headers}\r\n".encode()
 
 
@@ -85,10 +135,7 @@ def _status_line(connection: socket.socket, deadline: float) -> bytes:
     bytes come in time."""
     received = b""
     while b"\n" not in received and len(received) < STATUS_LINE_BYTES:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        connection.settimeout(remaining)
+        connection.settimeout(_remaining(deadline))
         piece = connection.recv(STATUS_LINE_BYTES)
         if not piece:
             break

@@ -172,13 +172,14 @@ class EndExec(TypedDict):
 
 
 class Probe(TypedDict):
-    """Connect to 127.0.0.1:`port` in the pod of the process `pid`; with a `path` send an HTTP GET. `seconds`: the
-    time for all of it."""
+    """Connect to `port` in the pod of the process `pid`; with a `path` send an HTTP GET. `seconds`: the time for all of
+    it. `reached`: others reach the port, so the address is the pod's own, else the loopback address."""
 
     pid: int
     port: int
     path: str | None
     seconds: float
+    reached: bool
 
 
 class ProbeAnswer(TypedDict):

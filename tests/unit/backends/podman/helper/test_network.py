@@ -9,6 +9,7 @@ import pytest
 
 from xnai_operator.backends.podman.helper import network, protocol
 from xnai_operator.backends.podman.helper.network import (
+    LOOPBACK,
     STATUS_LINE_BYTES,
     ask,
     filter_rules,
@@ -23,9 +24,10 @@ Answer = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def server(answer: Answer) -> Iterator[int]:
+def server(answer: Answer, address: str = "127.0.0.1") -> Iterator[int]:
     """The port of a server that answers one connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
@@ -104,25 +106,48 @@ def resets(connection: socket.socket) -> None:
 )
 def test_an_http_probe_goes_by_the_status(answer: Answer, success: bool, message: str) -> None:
     with server(answer) as port:
-        assert ask(port, "/x", SECONDS) == {"success": success, "message": message.format(port=port)}
+        assert ask(port, "/x", SECONDS, LOOPBACK) == {"success": success, "message": message.format(port=port)}
 
 
 @pytest.mark.parametrize("answer", [waits, drips], ids=["a silent server", "a slow one"])
 def test_an_http_probe_ends_in_its_time(answer: Answer) -> None:
     with server(answer) as port:
-        assert ask(port, "/", SHORT) == {"success": False, "message": f"no answer from :{port} in 0.1 s"}
+        assert ask(port, "/", SHORT, LOOPBACK) == {"success": False, "message": f"no answer from :{port} in 0.1 s"}
 
 
 def test_a_tcp_probe_connects() -> None:
     with server(waits) as port:
-        assert ask(port, None, SECONDS) == {"success": True, "message": f"port {port} accepts connections"}
+        assert ask(port, None, SECONDS, LOOPBACK) == {"success": True, "message": f"port {port} accepts connections"}
 
 
 @pytest.mark.parametrize("path", ["/", None], ids=["http", "tcp"])
 def test_a_port_that_nobody_listens_on_is_told(path: str | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = int(closed.getsockname()[1])
-    assert ask(port, path, SECONDS) == {"success": False, "message": f"nothing listens on port {port}"}
+    assert ask(port, path, SECONDS, LOOPBACK) == {"success": False, "message": f"nothing listens on port {port}"}
+
+
+@pytest.mark.parametrize(
+    ("bound", "addresses", "success", "message"),
+    [
+        pytest.param("127.0.0.2", ["127.0.0.2"], True, "HTTP 200 from :{port}/", id="the pod's own address"),
+        pytest.param(
+            "127.0.0.1",
+            ["127.0.0.2"],
+            False,
+            "port {port} listens on 127.0.0.1 only; bind it to 0.0.0.0",
+            id="the loopback address only",
+        ),
+        pytest.param("::1", ["127.0.0.2"], False, "port {port} listens on ::1 only; bind it to 0.0.0.0", id="::1 only"),
+        pytest.param("::1", LOOPBACK, True, "HTTP 200 from :{port}/", id="::1 where nobody else connects"),
+        pytest.param("127.0.0.2", ["2001:db8::1", "127.0.0.2"], True, "HTTP 200 from :{port}/", id="the next address"),
+    ],
+)
+def test_a_probe_goes_to_the_address_that_others_use(
+    bound: str, addresses: list[str], success: bool, message: str
+) -> None:
+    with server(says(b"HTTP/1.1 200 OK\r\n\r\n"), bound) as port:
+        assert ask(port, "/", SECONDS, addresses) == {"success": success, "message": message.format(port=port)}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +165,7 @@ def test_the_request_is_http(path: str, target: str) -> None:
         received.append(connection.recv(4096))
 
     with server(answer) as port:
-        ask(port, path, SECONDS)
+        ask(port, path, SECONDS, LOOPBACK)
     assert received[0].decode().split("\r\n") == [
         f"GET {target} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
@@ -175,7 +200,7 @@ def test_a_status_line_is_parsed(line: bytes, status: int | None) -> None:
 
 def test_a_probe_of_a_pod_that_ended_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
-        network.probe(protocol.Probe(pid=1 << 30, port=1, path=None, seconds=1))
+        network.probe(protocol.Probe(pid=1 << 30, port=1, path=None, seconds=1, reached=False))
 
 
 ROUTES = """\
