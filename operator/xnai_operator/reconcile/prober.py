@@ -107,7 +107,9 @@ class Prober:
             spec.health, state, probe, self._clock(), success=result.success, message=result.message
         )
         self._states[pod.run] = after
-        if (after.ready, after.started) != (state.ready, state.started) or (not after.ready and after.failures == 1):
+        # While it is not ready the message is in its condition; equal ones ask for no pass.
+        told = not after.ready and after.message != state.message
+        if told or (after.ready, after.started) != (state.ready, state.started):
             self._changed()
 
     def _first(self, service: XnaiService, pod: ObservedPod) -> ProbeState:

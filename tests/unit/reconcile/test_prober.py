@@ -138,6 +138,30 @@ async def test_a_start_that_does_not_answer_is_told_once(setting: Setting) -> No
     assert [await setting.after(1, BAD) for _ in range(3)] == [(False, True, 1)] * 3
 
 
+async def test_a_new_cause_is_told_at_once_and_the_same_one_once(setting: Setting) -> None:
+    setting.declare(readiness={**TCP, "periodSeconds": 1, "failureThreshold": 1})
+    setting.prober.observe([pod()])
+    seen = []
+    for message in ("HTTP 503", "HTTP 503", "nothing listens on port 1", "nothing listens on port 1", "HTTP 503"):
+        await setting.after(1, ProbeResult(False, message))
+        seen.append((setting.changes, setting.prober.states()["default.a"].message))
+    assert seen == [
+        (1, "HTTP 503"),
+        (1, "HTTP 503"),
+        (2, "nothing listens on port 1"),
+        (2, "nothing listens on port 1"),
+        (3, "HTTP 503"),
+    ]
+
+
+async def test_an_answer_of_a_ready_service_that_reads_otherwise_asks_for_no_pass(setting: Setting) -> None:
+    setting.declare(readiness={**TCP, "periodSeconds": 1})
+    setting.prober.observe([pod()])
+    for message in ("HTTP 200", "HTTP 204"):
+        await setting.after(1, ProbeResult(True, message))
+    assert setting.changes == 1
+
+
 async def test_a_back_end_that_cannot_probe_is_a_failure_with_its_message(setting: Setting) -> None:
     setting.declare(readiness=TCP)
     setting.prober.observe([pod()])
