@@ -14,6 +14,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from xnai_operator.backends.podman.backend import PodmanBackend, connect
+from xnai_operator.cli import serve
 from xnai_operator.render.installation import Installation
 
 IMAGE = "localhost/xnai-test:1"
@@ -104,8 +105,12 @@ def served(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], second
 @pytest.fixture(scope="session")
 def podman_socket(runtime_dir: Path) -> Iterator[str]:
     socket = runtime_dir / "podman.sock"
+    settings = runtime_dir / "containers.conf"
+    settings.write_text(serve.CONTAINERS_CONF)
     process = subprocess.Popen(
-        ["podman", "system", "service", "--time=0", f"unix://{socket}"], stderr=subprocess.DEVNULL
+        ["podman", "system", "service", "--time=0", f"unix://{socket}"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "CONTAINERS_CONF_OVERRIDE": str(settings)},
     )
     with served(process, socket.exists, 20):
         yield str(socket)

@@ -14,7 +14,9 @@ from xnai_controlplane.process import Process
 
 PR_SET_PDEATHSIG: Final = 1
 LOG_BYTES: Final = 4 << 20
-"""A log file larger than this is kept once as `.1` when its process starts again."""
+"""What a log file larger than this holds is kept once as `.1`."""
+LOG_LOOK_SECONDS: Final = 10.0
+"""How often the sizes of the log files are looked at."""
 FIRST_DELAY_SECONDS: Final = 0.5
 LONGEST_DELAY_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
@@ -37,6 +39,7 @@ class Supervisor:
         self._progress = progress or (lambda message: None)
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._bounding: asyncio.Task[None] | None = None
         self._stopping = False
 
     def pids(self) -> dict[str, int]:
@@ -46,6 +49,7 @@ class Supervisor:
     async def start(self) -> None:
         """Start every process, each after the one before is ready. Raises StartError."""
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._bounding = asyncio.create_task(self._bound_logs())
         for process in self._processes:
             self._progress(f"starting {process.name}")
             self._keepers[process.name] = asyncio.create_task(self._keep(process))
@@ -84,14 +88,24 @@ class Supervisor:
 
     def _log(self, name: str) -> contextlib.AbstractContextManager[int]:
         path = self._logs / f"{name}.log"
-        if path.exists() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         return _closing(descriptor)
+
+    async def _bound_logs(self) -> None:
+        """A process keeps its log open as long as it runs: the file stays, and its content moves."""
+        while True:
+            for process in self._processes:
+                path = self._logs / f"{process.name}.log"
+                if path.exists() and path.stat().st_size > LOG_BYTES:
+                    await asyncio.to_thread(_move_content, path, path.with_suffix(".log.1"))
+            await asyncio.sleep(LOG_LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop everything, last started first."""
         self._stopping = True
+        if self._bounding is not None:
+            self._bounding.cancel()
+            await asyncio.gather(self._bounding, return_exceptions=True)
         for process in reversed(self._processes):
             child = self._running.get(process.name)
             if child is not None and child.returncode is None:
@@ -116,6 +130,15 @@ def _closing(descriptor: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _move_content(source: Path, target: Path) -> None:
+    """The last LOG_BYTES of the source, then the source is empty: its writers append."""
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with source.open("rb+") as file, os.fdopen(descriptor, "wb") as kept:
+        file.seek(max(0, source.stat().st_size - LOG_BYTES))
+        kept.write(file.read(LOG_BYTES))
+        file.truncate(0)
 
 
 def _die_with_parent() -> None:

@@ -250,6 +250,21 @@ async def test_the_output_of_a_command_is_bounded(podman_backend: PodmanBackend,
     assert (result.exit_code, len(result.output) <= 1 << 16) == (0, True)
 
 
+async def test_the_log_of_a_container_is_bounded(podman_backend: PodmanBackend, installation: Installation) -> None:
+    talks = [
+        "sh",
+        "-c",
+        "busybox yes | dd bs=1024 count=40960 iflag=fullblock 2>/dev/null; echo end; mkdir /tmp/ended; sleep 1000",
+    ]
+    await started(podman_backend, rendered("talks", installation, command=talks))
+    deadline = time.monotonic() + 60
+    while inside("test.talks", "ls", "/tmp/ended").returncode != 0:
+        assert time.monotonic() < deadline
+    log = podman("inspect", "--format", "{{.HostConfig.LogConfig.Path}}", "test.talks-main").strip()
+    assert 0 < Path(log).stat().st_size <= 10 << 20
+    assert (await podman_backend.runtime.logs("test.talks", 2)).splitlines() == ["y", "end"]
+
+
 async def test_a_command_has_an_exit_code_and_both_outputs(
     podman_backend: PodmanBackend, installation: Installation
 ) -> None:

@@ -6,6 +6,7 @@ from xnai_operator import wiring
 from xnai_operator.cli.output import Exit, fail
 from xnai_operator.config import Config
 from xnai_operator.errors import BackendError
+from xnai_operator.host.files import last_lines
 
 
 def run(name: str, namespace: str, tail: int) -> None:
@@ -13,7 +14,7 @@ def run(name: str, namespace: str, tail: int) -> None:
     config = Config.read()
     own = config.logs / f"{name}.log"
     if own.exists():
-        print("\n".join(own.read_text(errors="replace").splitlines()[-tail:]))  # noqa: T201
+        print("\n".join(last_lines(own, tail)))  # noqa: T201
         return
 
     async def read() -> str:

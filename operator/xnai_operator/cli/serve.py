@@ -74,6 +74,10 @@ async def _answers(socket: Path) -> bool:
 
 
 CONTAINERS_CONF: Final = """\
+[containers]
+# The log of a container in a file begins anew at this size: without it one that writes without end fills the disk.
+log_size_max = 10485760
+
 [engine]
 # After an exec over the API Podman keeps a process for five minutes; a probe each ten seconds would keep thirty.
 exit_command_delay = 10

@@ -1,11 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and the ends of long ones."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from xnai_operator.host.files import write_atomically
+from xnai_operator.host.files import BLOCK_BYTES, last_lines, write_atomically
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,32 @@ def test_nobody_else_can_read_a_file_before_it_has_its_mode(tmp_path: Path, monk
     finally:
         os.umask(before)
     assert seen == [0o600]
+
+
+@pytest.mark.parametrize(
+    ("content", "count", "expected"),
+    [
+        pytest.param(b"", 2, [], id="empty"),
+        pytest.param(b"a\nb\nc\n", 2, ["b", "c"], id="the last"),
+        pytest.param(b"a\nb\nc", 2, ["b", "c"], id="no line end"),
+        pytest.param(b"a\n", 2, ["a"], id="fewer"),
+        pytest.param(b"a\nb\n", 0, [], id="none"),
+        pytest.param(b"\n\n\n", 2, ["", ""], id="empty lines"),
+        pytest.param(b"x" * BLOCK_BYTES + b"\na\nb\n", 2, ["a", "b"], id="a block before them"),
+        pytest.param(b"a\n" + b"\xc3\xa4" * BLOCK_BYTES + b"\n", 1, ["ä" * BLOCK_BYTES], id="a line of two blocks"),
+        pytest.param(b"\xff\n", 1, ["\N{REPLACEMENT CHARACTER}"], id="not UTF-8"),
+    ],
+)
+def test_the_last_lines_of_a_file(content: bytes, count: int, expected: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    assert last_lines(path, count) == expected
+
+
+def test_the_last_lines_of_a_large_file_need_its_end_only(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a hole: all of it would not fit in memory
+        file.seek(0, os.SEEK_END)
+        file.write(b"\na\nb\n")
+    assert last_lines(path, 2) == ["a", "b"]

@@ -81,3 +81,19 @@ async def test_the_output_is_in_a_log_only_the_user_reads(tmp_path: Path) -> Non
     await supervisor.start()
     await supervisor.stop()
     assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_log_is_bounded_while_its_process_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xnai_controlplane.supervisor.LOG_BYTES", 1000)
+    monkeypatch.setattr("xnai_controlplane.supervisor.LOG_LOOK_SECONDS", 0.01)
+    talks = (sys.executable, "-uc", "import time\nfor n in range(10**9): print(n, '.' * 90); time.sleep(0.001)")
+    log, kept = tmp_path / "a.log", tmp_path / "a.log.1"
+    supervisor = Supervisor([Process("a", talks)], tmp_path)
+    await supervisor.start()
+    pid = supervisor.pids()["a"]
+    async with asyncio.timeout(20):
+        # Its content moved, and what came later is there without a hole before it.
+        while not (kept.exists() and kept.stat().st_size == 1000 and log.read_bytes()[:1].isdigit()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (supervisor.pids()["a"], kept.stat().st_mode & 0o777) == (pid, 0o600)
+    await supervisor.stop()

@@ -33,6 +33,9 @@ EXEC_END_SECONDS: Final = 10.0
 """The time for the end of a command that has had its time."""
 EXEC_OUTPUT_BYTES: Final = 1 << 16
 """The output of a command is cut there."""
+LOG_TRIES: Final = 10
+HALF_A_LINE: Final = "is not a valid container log line"
+"""Podman's words (5.4.2) when it reads the last line of a log while conmon writes it."""
 STOP_TICK_SECONDS: Final = 0.1
 """How often a stop looks whether the container has followed its stop signal."""
 
@@ -214,7 +217,14 @@ class PodmanRuntime:
         """See Runtime."""
         params = {"stdout": "true", "stderr": "true", "tail": str(tail)}
         path = f"/containers/{name}-{names.CONTAINER}/logs"
-        return text_of_frames(await self._transport.read("GET", path, params=params))
+        tries = LOG_TRIES
+        while True:
+            try:
+                return text_of_frames(await self._transport.read("GET", path, params=params))
+            except BackendError as error:
+                tries -= 1
+                if tries == 0 or HALF_A_LINE not in error.message:
+                    raise
 
     async def changes(self) -> AsyncIterator[None]:
         """See Runtime."""

@@ -1,11 +1,15 @@
 """What the runtime sends to Podman's kube play, and what it makes of Podman's streams."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
-from xnai_operator.backends.podman.runtime import kube_json, text_of_frames
+from xnai_operator.api.conditions import Reason
+from xnai_operator.backends.podman.runtime import HALF_A_LINE, LOG_TRIES, PodmanRuntime, kube_json, text_of_frames
+from xnai_operator.errors import BackendError
 
 
 def frame(text: bytes, stream: int = 1) -> bytes:
@@ -43,3 +47,29 @@ def test_a_string_is_sent_quoted(value: str, sent: str) -> None:
     text = kube_json({"value": value}).decode()
     assert text == f'{{"value": {sent}}}'
     assert yaml.safe_load(text) == json.loads(text) == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        pytest.param([], "hello", id="at once"),
+        pytest.param([HALF_A_LINE] * (LOG_TRIES - 1), "hello", id="a line half written"),
+        pytest.param([HALF_A_LINE] * LOG_TRIES, HALF_A_LINE, id="a line half written each time"),
+        pytest.param(["no such container"], "no such container", id="another failure"),
+    ],
+)
+async def test_a_log_that_is_being_written_is_read_again(failures: list[str], expected: str) -> None:
+    async def read(method: str, path: str, **_: Any) -> bytes:
+        if failures:
+            raise BackendError(Reason.RUNTIME_REFUSED, failures.pop(0))
+        return frame(b"hello")
+
+    transport: Any = SimpleNamespace(read=read)
+    others: Any = SimpleNamespace()
+    runtime = PodmanRuntime(transport, others, others, others, "installation")
+    if expected == "hello":
+        assert await runtime.logs("default.a", 1) == expected
+    else:
+        with pytest.raises(BackendError, match=expected):
+            await runtime.logs("default.a", 1)
+    assert failures == []
