@@ -19,6 +19,7 @@ from xnai_operator.backends.base import ExecResult
 from xnai_operator.backends.podman import id_ranges
 from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.backends.podman.helper import protocol
+from xnai_operator.backends.podman.networks import Networks
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest
 from xnai_operator.plan.observed import ObservedPod
@@ -248,6 +249,34 @@ async def test_the_output_of_a_command_is_bounded(podman_backend: PodmanBackend,
     talks = ("dd", "if=/dev/zero", "bs=1024", "count=1024")
     result = await podman_backend.runtime.exec(pod, talks, 20)
     assert (result.exit_code, len(result.output) <= 1 << 16) == (0, True)
+
+
+async def test_the_network_of_a_namespace_goes_with_its_last_pod(
+    podman_backend: PodmanBackend, installation: Installation
+) -> None:
+    def networks() -> set[str]:
+        return set(podman("network", "ls", "--format", "{{.Name}}").split())
+
+    left = Networks(podman_backend.transport, installation.installation)
+    others = f"xnai-others-{os.getpid()}"
+    # A network that a run of the tests left has another installation's label.
+    namespaces = f"kept-{os.getpid()}", f"gone-{os.getpid()}"
+    kept, gone = [
+        await started(podman_backend, rendered("web", installation, namespace=namespace)) for namespace in namespaces
+    ]
+    of_kept, of_gone = (f"xnai-{namespace}" for namespace in namespaces)
+    podman("network", "create", others)
+    try:
+        await left.sweep({kept.name, gone.name})
+        assert {of_kept, of_gone, others} <= networks()
+        await podman_backend.runtime.stop(gone.name, 0)
+        # The pod that is still there keeps its network, although nobody asks to keep it.
+        assert await left.sweep(set()) == [of_gone]
+        assert networks() & {of_kept, of_gone, others} == {of_kept, others}
+    finally:
+        podman("network", "rm", others)
+    await podman_backend.runtime.stop(kept.name, 0)
+    assert of_kept in await podman_backend.node_agent.sweep(set())
 
 
 async def test_the_log_of_a_container_is_bounded(podman_backend: PodmanBackend, installation: Installation) -> None:

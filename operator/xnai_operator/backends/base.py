@@ -69,8 +69,8 @@ class NodeAgent(Protocol):
         """Run one probe in the pod's network namespace (or the command in its container)."""
 
     async def sweep(self, keep: set[str]) -> list[str]:
-        """Remove tmpfs and file directories of pods not in `keep` (by pod name), and volumes that stood for a tmpfs and
-        that no pod has any more. Returns what was removed."""
+        """Remove tmpfs and file directories of pods not in `keep` (by pod name), volumes that stood for a tmpfs and
+        that no pod has, and networks of namespaces without a pod. Returns what was removed."""
 
 
 class Backend(Protocol):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper_client import HelperClient
+from xnai_operator.backends.podman.networks import Networks
 from xnai_operator.backends.podman.node_agent import PodmanNodeAgent
 from xnai_operator.backends.podman.runtime import PodmanRuntime
 from xnai_operator.backends.podman.transport import Transport
@@ -27,5 +28,6 @@ def connect(socket: str, installation: Installation) -> PodmanBackend:
     volumes = Volumes(transport, helper, installation.installation)
     directories = Directories(installation.runtime_dir, helper)
     runtime = PodmanRuntime(transport, helper, volumes, directories, installation.installation)
-    node_agent = PodmanNodeAgent(runtime, helper, volumes, directories)
+    networks = Networks(transport, installation.installation)
+    node_agent = PodmanNodeAgent(runtime, helper, volumes, directories, networks)
     return PodmanBackend(runtime=runtime, node_agent=node_agent, transport=transport, helper=helper)

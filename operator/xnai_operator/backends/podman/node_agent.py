@@ -7,6 +7,7 @@ from xnai_operator.backends.base import Runtime
 from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.backends.podman.helper_client import HelperClient
+from xnai_operator.backends.podman.networks import Networks
 from xnai_operator.backends.podman.volumes import Volumes
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.plan.observed import ObservedMount, ObservedPod, Usage
@@ -19,11 +20,14 @@ _OF_THE_RUNTIME: Final = re.compile(r"/(proc|sys|dev(?!/shm(/|$)))(/|$)")
 class PodmanNodeAgent:
     """`backends.base.NodeAgent` for the pods of `runtime`."""
 
-    def __init__(self, runtime: Runtime, helper: HelperClient, volumes: Volumes, directories: Directories) -> None:
+    def __init__(
+        self, runtime: Runtime, helper: HelperClient, volumes: Volumes, directories: Directories, networks: Networks
+    ) -> None:
         self._runtime = runtime
         self._helper = helper
         self._volumes = volumes
         self._directories = directories
+        self._networks = networks
 
     async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
         """See NodeAgent."""
@@ -90,7 +94,7 @@ class PodmanNodeAgent:
     async def sweep(self, keep: set[str]) -> list[str]:
         """See NodeAgent."""
         removed = await self._directories.sweep(keep)
-        return [*removed, *await self._volumes.sweep()]
+        return [*removed, *await self._volumes.sweep(), *await self._networks.sweep(keep)]
 
 
 def is_own_tmpfs(mount: protocol.MountUse) -> bool:

@@ -118,7 +118,7 @@ class PodmanRuntime:
             "driver": "bridge",
             "dns_enabled": True,
             "options": {"mtu": str(network.mtu)},
-            "labels": {names.LABEL_MANAGED: names.MANAGER},
+            "labels": {names.LABEL_MANAGED: names.MANAGER, names.LABEL_INSTALLATION: self._installation},
         }
         await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
 

@@ -70,7 +70,7 @@ def agent(helper: Helper, result: ExecResult | None = None) -> PodmanNodeAgent:
     runtime: Any = SimpleNamespace(exec=run)
     parts: Any = SimpleNamespace()
     helper_client: Any = helper
-    return PodmanNodeAgent(runtime, helper_client, parts, parts)
+    return PodmanNodeAgent(runtime, helper_client, parts, parts, parts)
 
 
 @pytest.mark.parametrize(
