@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 
+from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import NodeAgent
 from xnai_operator.errors import BackendError
 from xnai_operator.plan.observed import ContainerRun, Observed, ObservedMount, ObservedPod
@@ -35,7 +36,13 @@ class MountWatch:
         changed = False
         for pod in [pod for pod in pods if pod.running]:
             before = self._known.get(pod.run, ())
-            self._known[pod.run] = tuple(await self._node_agent.mounts(pod))
+            try:
+                self._known[pod.run] = tuple(await self._node_agent.mounts(pod))
+            except BackendError as error:
+                # The container ended a moment ago; the runtime tells of it.
+                if error.reason is Reason.POD_MISSING:
+                    continue
+                raise
             changed |= [_significant(mount) for mount in self._known[pod.run]] != [_significant(m) for m in before]
         return changed
 

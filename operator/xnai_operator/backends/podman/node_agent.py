@@ -1,14 +1,17 @@
 """The agent of the node: mounts, memory, probes and packet filters of running pods, by the helper."""
 
 import re
+from pathlib import Path
 from typing import Final
 
+from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import Runtime
 from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.backends.podman.helper_client import HelperClient
 from xnai_operator.backends.podman.networks import Networks
 from xnai_operator.backends.podman.volumes import Volumes
+from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.plan.observed import ObservedMount, ObservedPod, Usage
 from xnai_operator.render.pod import RenderedPod
@@ -48,7 +51,12 @@ class PodmanNodeAgent:
         ]
 
     async def _tmpfs(self, pod: ObservedPod) -> list[protocol.MountUse]:
-        answer = await self._helper.call(protocol.CONTAINER_MOUNTS, protocol.ContainerMounts(pid=pod.pid))
+        try:
+            answer = await self._helper.call(protocol.CONTAINER_MOUNTS, protocol.ContainerMounts(pid=pod.pid))
+        except BackendError as error:
+            if runs(pod.pid):
+                raise
+            raise BackendError(Reason.POD_MISSING, f"the container of {pod.name} ended") from error
         return [mount for mount in answer["mounts"] if is_own_tmpfs(mount)]
 
     async def resize(self, pod: RenderedPod) -> None:
@@ -95,6 +103,14 @@ class PodmanNodeAgent:
         """See NodeAgent."""
         removed = await self._directories.sweep(keep)
         return [*removed, *await self._volumes.sweep(), *await self._networks.sweep(keep)]
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs: it is there and no zombie, which has no mounts (proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def is_own_tmpfs(mount: protocol.MountUse) -> bool:

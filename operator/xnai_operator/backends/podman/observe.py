@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.errors import BackendError
 from xnai_operator.host import node
 from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.observed import Observed, ObservedPod
@@ -19,6 +20,8 @@ from xnai_operator.render.variant import AS_DECLARED, Variant
 
 T = TypeVar("T")
 
+GONE = "no such container"
+"""Podman's words (5.4 and 5.8) when a container is removed while it lists them."""
 IMAGES_SECONDS = 55.0
 """No list of images is older than this, should an event be lost."""
 
@@ -43,6 +46,14 @@ class Observer:
 
     async def observe(self) -> Observed:
         """Pods, images, volumes at one moment."""
+        try:
+            return await self._observe()
+        except BackendError as error:
+            if GONE not in error.message:
+                raise
+            return await self._observe()
+
+    async def _observe(self) -> Observed:
         call = self._transport.call
         pods, containers, volumes, images = await asyncio.gather(
             call("GET", "/pods/json", params={"filters": self._ours}),

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -14,14 +14,17 @@ from podman.api import APIClient
 from xnai_operator.api.conditions import Reason
 from xnai_operator.errors import BackendError
 
+THREADS: Final = 32
+
 
 class Transport:
     """Calls below `/libpod`. A stop holds its thread as long as the pod's grace: there are enough for the others."""
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
-        self._client = APIClient(base_url=f"unix://{socket}", timeout=60)
-        self._pool = ThreadPoolExecutor(32, thread_name_prefix="podman")
+        # With fewer connections than threads urllib3 warns of each that it throws away.
+        self._client = APIClient(base_url=f"unix://{socket}", timeout=60, max_pool_size=THREADS)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="podman")
 
     async def call(
         self,

@@ -1,14 +1,19 @@
 """The agent of the node: which mounts are a pod's own, and how it probes."""
 
+import os
+import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import ExecResult
 from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.backends.podman.helper.protocol import Operation
-from xnai_operator.backends.podman.node_agent import PodmanNodeAgent, is_own_tmpfs
+from xnai_operator.backends.podman.node_agent import PodmanNodeAgent, is_own_tmpfs, runs
+from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.plan.observed import ObservedPod
 
@@ -102,3 +107,32 @@ async def test_a_port_is_probed_by_the_helper(request_: ProbeRequest, asked: dic
 async def test_a_command_is_probed_by_the_runtime(code: int | None, expected: ProbeResult) -> None:
     probe = ProbeRequest(1.5, command=("check", "-v"))
     assert await agent(Helper(), ExecResult(exit_code=code, output="")).probe(POD, probe) == expected
+
+
+class CannotRead(Helper):
+    """Fails as the helper does when /proc/PID is gone or a zombie's."""
+
+    async def call(self, operation: Operation[Any, Any], request: Any, work_seconds: float = 0.0) -> Any:
+        raise BackendError(Reason.HELPER_FAILED, "container_mounts: [Errno 22] Invalid argument")
+
+
+@pytest.mark.parametrize(
+    ("pid", "reason"),
+    [
+        pytest.param(os.getpid(), Reason.HELPER_FAILED, id="it runs"),
+        pytest.param(1 << 30, Reason.POD_MISSING, id="it ended"),
+    ],
+)
+async def test_mounts_that_cannot_be_read_are_those_of_an_ended_container_or_a_failure(
+    pid: int, reason: Reason
+) -> None:
+    with pytest.raises(BackendError) as failed:
+        await agent(CannotRead()).mounts(replace(POD, pid=pid))
+    assert failed.value.reason is reason
+
+
+def test_a_zombie_does_not_run() -> None:
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not runs(process.pid)
+    process.wait()

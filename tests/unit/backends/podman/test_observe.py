@@ -6,8 +6,10 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.conftest import make_service, render
+from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.podman.observe import Observer, usable_controllers
 from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.errors import BackendError
 from xnai_operator.memory.allocation import Allocation
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.render import names
@@ -98,3 +100,34 @@ def test_a_label_of_another_version_is_as_if_it_were_missing(label: str, text: s
 
 def test_the_allocation_is_read() -> None:
     assert observed({names.LABEL_ALLOCATION: Allocation(5).to_text()}).allocation == Allocation(5)
+
+
+class RemovesAContainer(ListsOnePod):
+    """Podman whose list of containers fails `times` with `message`."""
+
+    def __init__(self, times: int, message: str) -> None:
+        super().__init__({})
+        self.times = times
+        self.message = message
+
+    async def call(self, method: str, path: str, **options: Any) -> Any:
+        if path == "/containers/json" and self.times:
+            self.times -= 1
+            raise BackendError(Reason.RUNTIME_REFUSED, self.message)
+        return await super().call(method, path, **options)
+
+
+async def test_a_list_that_fails_because_a_container_is_removed_is_made_again() -> None:
+    podman = RemovesAContainer(1, "no container with ID 7 found in database: no such container")
+    assert list((await Observer(cast(Transport, podman), "installation").observe()).pods) == ["default.redis"]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [pytest.param(2, "no such container", id="again"), pytest.param(1, "database is locked", id="another failure")],
+)
+async def test_a_list_that_fails_is_an_error(times: int, message: str) -> None:
+    podman = RemovesAContainer(times, message)
+    with pytest.raises(BackendError, match=message):
+        await Observer(cast(Transport, podman), "installation").observe()
+    assert podman.times == 0

@@ -14,13 +14,14 @@ import pytest_asyncio
 import requests
 
 from xnai_operator.api.conditions import Reason
-from xnai_operator.backends.podman.transport import Transport
+from xnai_operator.backends.podman.transport import THREADS, Transport
 from xnai_operator.errors import BackendError
 
 REFUSAL = json.dumps({"cause": "no such pod", "message": "inspecting: no such pod", "response": 500}).encode()
 ANSWERS: dict[str, tuple[int, bytes]] = {
     "/good": (200, b'{"a": 1}'),
     "/empty": (204, b""),
+    "/together": (204, b""),
     "/refused": (500, REFUSAL),
     "/no-cause": (409, b'{"message": "in use"}'),
     "/text": (500, b"not JSON"),
@@ -30,9 +31,15 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
 }
 
 
+TOGETHER = threading.Barrier(THREADS)
+"""Answers `/together` when every thread of a transport has asked."""
+
+
 class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("/libpod", 1)[1].split("?")[0]
+        if path == "/together":
+            TOGETHER.wait(20)
         status, body = ANSWERS.get(path, (404, b""))
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -153,3 +160,8 @@ async def test_a_command_that_is_refused_is_an_error_in_podmans_words(transport:
 async def test_a_command_without_podman_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="`xnai doctor` says why"):
         await Transport(str(tmp_path / "none.sock")).attach("/good", "{}", 1000)
+
+
+async def test_every_thread_keeps_its_connection(transport: Transport, caplog: pytest.LogCaptureFixture) -> None:
+    await asyncio.gather(*(transport.status("GET", "/together") for _ in range(THREADS)))
+    assert [record.message for record in caplog.records if record.name.startswith("urllib3")] == []
