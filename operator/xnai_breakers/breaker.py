@@ -1,7 +1,7 @@
-"""A breaker round an asynchronous call.
+"""A circuit breaker for asynchronous calls.
 
-pybreaker 1.4.1 decides (closed, open, half-open); it is only told outcomes here, because its own call holds a lock as
-long as the guarded call runs, counts an abandoned stream as a failure and lets every caller through when half-open.
+pybreaker 1.4.1 decides (closed, open, half-open); this module reports outcomes to it. pybreaker's own `call` holds a
+lock while the guarded call runs, counts an abandoned stream as a failure and lets every caller through when half-open.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ class OpenError(Exception):
 
 
 class Attempt:
-    """One guarded call. `succeeded` may be told early: the first item of a stream is the success."""
+    """One guarded call. A stream calls `succeeded` with its first item."""
 
     def __init__(self, breaker: "Breaker") -> None:
         self._breaker = breaker
         self._told = False
 
     def succeeded(self) -> None:
-        """The guarded thing works."""
+        """Report a success."""
         if not self._told:
             self._told = True
             self._breaker.record(None)
 
     def failed(self, error: Exception) -> None:
-        """The guarded thing does not work."""
+        """Report a failure."""
         if not self._told:
             self._told = True
             self._breaker.record(error)
 
 
 class Breaker:
-    """Opens after `failures` in a row, lets one call through after `seconds`, closes when that one succeeds.
+    """Opens after `failures` in a row. After `seconds` it lets one call through and closes when this call succeeds.
 
-    An exception of a type in `ignore` tells nothing about the guarded thing: it is no failure and no success.
+    An exception of a type in `ignore` counts neither as a failure nor as a success.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Breaker:
 
     @property
     def state(self) -> str:
-        """`closed`, `open` or `half-open` (the time to wait is over, or one call is under way)."""
+        """`closed`, `open` or `half-open` (the wait is over, or the one call is under way)."""
         if self._breaker.current_state == pybreaker.STATE_OPEN and self._remaining() <= 0:
             return str(pybreaker.STATE_HALF_OPEN)
         return str(self._breaker.current_state)
@@ -77,10 +77,9 @@ class Breaker:
 
     @contextlib.asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:
-        """Round the call. An exception is a failure, the end a success; a caller who goes away is neither, nor is an
-        exception to be ignored.
-
-        Raises OpenError instead of running the body when the breaker is open.
+        """Guards the body of `async with`. An exception is a failure; an end without one is a success. A cancelled
+        caller and an exception in `ignore` count as neither. When the breaker is open, raises OpenError and does not
+        run the body.
         """
         trial = self.state != pybreaker.STATE_CLOSED
         if trial and (self._probing or self.state == pybreaker.STATE_OPEN):
@@ -102,13 +101,14 @@ class Breaker:
                 self._probing = False
 
     def record(self, error: Exception | None) -> None:
-        """Tell pybreaker an outcome."""
+        """Report an outcome to pybreaker."""
 
         def outcome() -> None:
             if error is not None:
                 raise error
 
-        # It raises what it was told, and CircuitBreakerError for a late result of a call begun before it opened.
+        # pybreaker raises the reported error. For a late result of a call from before it opened it raises
+        # CircuitBreakerError.
         with contextlib.suppress(Exception):
             self._breaker.call(outcome)
 
@@ -120,7 +120,7 @@ class Registry:
         self._breakers: dict[str, Breaker] = {}
 
     def add(self, breaker: Breaker) -> Breaker:
-        """Add one. Raises ValueError when the name is taken."""
+        """Add a breaker. Raises ValueError when the name is in use."""
         if breaker.name in self._breakers:
             raise ValueError(f"there is a breaker {breaker.name} already")
         self._breakers[breaker.name] = breaker

@@ -1,4 +1,4 @@
-"""The operator's own settings: where things are kept. Read once from the environment."""
+"""The operator's settings: directories, the memory reserve, ports. Read once from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ METRICS_PORT: Final = 9469
 
 @dataclass(frozen=True)
 class Config:
-    """`state` is kept over restarts, `data` holds what the user put there, `runtime` is in memory."""
+    """`state` survives restarts, `data` holds the user's files, `runtime` is in memory."""
 
     name: str
     state: Path
@@ -43,40 +43,40 @@ class Config:
 
     @property
     def instance(self) -> str:
-        """What XNAI_INSTANCE was; empty for the first installation."""
+        """The value of XNAI_INSTANCE; empty for the first installation."""
         return self.name.removeprefix("xnai").removeprefix("-")
 
     @property
     def logs(self) -> Path:
-        """One file a process."""
+        """The directory of logs, with a file for each process."""
         return self.state / "logs"
 
     @property
     def models(self) -> Path:
-        """GGUF files."""
+        """The directory of GGUF files."""
         return self.data / "models"
 
     @property
     def podman_socket(self) -> Path:
-        """The Podman service of the operator."""
+        """The socket of the operator's Podman service."""
         return self.runtime / "podman.sock"
 
     @property
     def operator_pid(self) -> Path:
-        """Written by the operator after its first pass: from then on statuses are true."""
+        """The file with the operator's process id. Written after the first pass, which updates all statuses."""
         return self.runtime / "operator.pid"
 
     @property
     def pressure(self) -> Path:
-        """Where the pressure ladder stands."""
+        """The file with the step of the pressure ladder."""
         return self.runtime / "pressure.json"
 
     @property
     def code(self) -> Path:
-        """Written by `xnai serve`: the digest of the code it runs."""
+        """The file with the digest of the code that `xnai serve` runs."""
         return self.runtime / "serve.code"
 
     @property
     def lock(self) -> Path:
-        """Held while `xnai serve` runs: one operator a user."""
+        """The lock file of `xnai serve`. It keeps a second operator of the same user away."""
         return self.state / "serve.lock"

@@ -1,4 +1,4 @@
-"""The only module that imports kopf: watches in, one engine. Handlers decide nothing."""
+"""The operator process: kopf's watches feed one engine. No other module imports kopf. Handlers decide nothing."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ def registry(seen: OnObject) -> kopf.OperatorRegistry:
         async def handle(body: kopf.Body, type: str | None, **_: Any) -> None:  # noqa: A002 - kopf's name
             seen({**body, "kind": kind.name}, type == "DELETED")
 
-    # A registry of its own has no login handler; these two read what the engine's client reads.
+    # A new registry has no login handler. These two read the same files as the engine's client.
     @kopf.on.login(registry=handlers)
     def log_in(**given: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_kubeconfig(**given) or kopf.login_with_service_account(**given)
@@ -88,7 +88,7 @@ async def run(
         await asyncio.Event().wait()
 
     stop = threading.Event()
-    # kopf has a thread and a loop of its own: when it ends it cancels whatever was started in its loop after it.
+    # kopf has a thread and a loop of its own: when kopf ends, it cancels every task that was started in its loop later.
     watching = asyncio.create_task(asyncio.to_thread(_watcher(store, engine, stop)))
     tasks = [asyncio.create_task(reconcile()), asyncio.create_task(report_first_pass())]
     try:

@@ -1,4 +1,4 @@
-"""The operator's parts put together from its settings."""
+"""Builds the operator's parts from its settings."""
 
 import os
 import secrets
@@ -15,14 +15,14 @@ from xnai_operator.render.intent import Renderer
 
 
 def installation_key(path: Path) -> bytes:
-    """The key of the hashes, made on first use: 32 bytes, readable by the user alone."""
+    """The key of the hashes: 32 bytes, created on first use. Only the user can read it."""
     if not path.exists():
         write_atomically(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 
 def installation(config: Config) -> Installation:
-    """The installation of these settings. Makes its key on first use."""
+    """The installation of these settings. Creates its key on first use."""
     return Installation(
         runtime_dir=str(config.runtime),
         models_dir=str(config.models),

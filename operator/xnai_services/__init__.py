@@ -1,1 +1,1 @@
-"""The reference workloads: what the images run."""
+"""The reference workloads. Their images run these modules."""

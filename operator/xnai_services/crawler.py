@@ -37,7 +37,7 @@ TYPES: Final = {"text/html", "text/plain", "text/markdown"}
 
 
 class RefusedError(Exception):
-    """A request that is not carried out. The message says why."""
+    """The crawler refuses a request. The message says why."""
 
 
 async def refuse_private(host: str) -> None:

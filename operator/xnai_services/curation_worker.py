@@ -28,7 +28,7 @@ class Curator:
     async def handle(self, entry: Entry) -> None:
         """One entry: {file} names a document in `raw`, otherwise {title, url, text} is one.
 
-        Raises ValueError, OSError for what cannot be indexed.
+        Raises ValueError, OSError when the document cannot be indexed.
         """
         if "file" in entry:
             if "/" in entry["file"]:

@@ -1,4 +1,4 @@
-"""What is done for a client ends when the client goes away."""
+"""Work for a client ends when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -28,10 +28,9 @@ class ClosingStream(StreamingResponse):
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away; nobody reads the HTTPException
-    that is raised then.
+    """The result of `work`. When the client disconnects, cancels `work` and raises an HTTPException that nobody reads.
 
-    FastAPI looks for clients that go away in streamed answers alone. The request's body must have been read.
+    FastAPI itself notices a disconnect only in streamed answers. The request's body must have been read.
     """
 
     async def gone() -> None:

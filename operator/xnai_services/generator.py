@@ -19,7 +19,7 @@ class BusyError(Exception):
 
 
 class AbortedError(Exception):
-    """The completion was ended before its end."""
+    """The completion was aborted."""
 
     def __init__(self) -> None:
         super().__init__("the service is stopping")
@@ -44,7 +44,7 @@ class Abort:
 
 
 class Model(Protocol):
-    """What the RAG API needs of a model."""
+    """The interface of a model for the RAG API."""
 
     @property
     def context(self) -> int:

@@ -1,4 +1,4 @@
-"""Health endpoints of a worker: /healthz answers while the process lives, /readyz says whether it can work."""
+"""Health endpoints of a worker: /healthz answers while the process lives, /readyz while all its parts work."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from fastapi import FastAPI, Response
 
 
 def app(ready: Callable[[], dict[str, bool]]) -> FastAPI:
-    """`ready` says which parts work; all must."""
+    """`ready`: part -> whether it works."""
     api = FastAPI(openapi_url=None)
 
     @api.get("/healthz")

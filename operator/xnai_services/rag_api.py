@@ -1,4 +1,4 @@
-"""The RAG API: answers from curated documents, streamed, with the sources told before the text. Port 8000."""
+"""The RAG API: streamed answers from curated documents. The sources come before the text. Port 8000."""
 
 import asyncio
 import contextlib
@@ -75,8 +75,8 @@ class Metrics:
 
 
 class Rag:
-    """The parts put together. `load` makes the model; it runs in a thread, and until it has answered once the
-    service is not ready."""
+    """Documents, cache and model behind the API. `load` makes the model in a thread. The service is ready after the
+    model's first answer."""
 
     def __init__(self, reader: Reader, client: redis.asyncio.Redis, load: Callable[[], Model]) -> None:
         self.reader = reader
@@ -105,7 +105,7 @@ class Rag:
         log.info("the model is loaded and warm")
 
     async def close(self) -> None:
-        """End what the model is at, and the connections to Redis."""
+        """Abort the completions and close the connections to Redis."""
         if self._loaded is not None:
             await self._loaded.close()
         await self.client.aclose()
@@ -116,7 +116,7 @@ class Rag:
             await asyncio.to_thread(prompts.measure, asked.question, self.generator.model)
 
     async def cached(self, key: str) -> dict[str, Any] | None:
-        """An answer kept in Redis; None also when Redis does not answer."""
+        """An answer from the cache in Redis; None also when Redis does not answer."""
         try:
             async with self.redis.attempt():
                 found = await self.client.get(key)
@@ -125,13 +125,13 @@ class Rag:
         return json.loads(found) if found else None
 
     async def keep(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep an answer for an hour, if Redis takes it."""
+        """Store an answer for an hour. A failure of Redis is ignored."""
         with contextlib.suppress(RedisError, OSError, OpenError):
             async with self.redis.attempt():
                 await self.client.set(key, json.dumps(answer), ex=CACHE_SECONDS)
 
     async def events(self, asked: Question) -> AsyncGenerator[tuple[str, Any], None]:
-        """The answer as events: `sources`, then `token` for each piece, then `done`; `error` when it broke off."""
+        """The answer as events: `sources`, a `token` for each piece, `done`. After a failure `error` is the last."""
         began = time.monotonic()
         passages = await asyncio.to_thread(self.reader.search, asked.question, asked.top_k)
         sources = [{**asdict(p), "text": p.text[:300]} for p in passages]
@@ -198,7 +198,7 @@ class Rag:
         return f"xnai:rag:answer:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
     def parts(self) -> dict[str, Any]:
-        """What works."""
+        """The state of model, breakers and index, for /readyz."""
         state: dict[str, Any] = {"model": self.generator is not None, "breakers": self.breakers.states()}
         if self.failure:
             state["failure"] = self.failure

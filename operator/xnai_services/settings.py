@@ -1,4 +1,4 @@
-"""What the services read from outside: the environment, secrets as files, folders."""
+"""The settings of the services, from the environment and from mounted files."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def refuses(closed: int = 4) -> bool:
     be stopped next: the file $XNAI_PRESSURE holds a step of at least `closed`."""
     try:
         return int(Path(os.environ.get("XNAI_PRESSURE", "")).read_text()) >= closed
-    except (OSError, ValueError):  # no operator tells anything
+    except (OSError, ValueError):  # no operator, or no step yet
         return False
 
 

@@ -51,7 +51,7 @@ class Writer:
         self._connection.executescript(_SCHEMA)
 
     def put(self, document: str, title: str, url: str, chunks: Sequence[str], added: float) -> bool:
-        """Add a document in one transaction; False when one of that id is there already."""
+        """Add a document in one transaction; False when the index has a document of this id."""
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:

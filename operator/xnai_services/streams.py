@@ -1,4 +1,4 @@
-"""A consumer group on a Redis stream: at least once, stale entries claimed, the hopeless set aside."""
+"""A consumer group on a Redis stream: at-least-once delivery, stale entries claimed, poison entries set aside."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ class Consumer:
         """Whether the last contact with Redis worked."""
 
     async def run(self) -> None:
-        """Until cancelled. Redis may be away: it is tried again each second."""
+        """Until cancelled. While Redis does not answer, it asks again each second."""
         while True:
             try:
                 await self._group_exists()

@@ -1,1 +1,1 @@
-"""The machine, and a running container's mounts and network."""
+"""Files, sizes and memory of the machine."""

@@ -1,4 +1,4 @@
-"""Where the operator keeps how far the pressure ladder went; commands read it too."""
+"""The file with the step of the pressure ladder. The operator writes it; commands read it too."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from xnai_operator.memory.ladder import Ladder
 
 
 def stored_ladder(file: Path, unreadable: Callable[[str], object] = lambda error: None) -> Ladder:
-    """Where the ladder stands; at its foot when nothing is stored, or nothing that can be read: then `unreadable` is
-    called with the error."""
+    """The stored ladder. Without a readable file it stands at NORMAL. Calls `unreadable` with the error of a file
+    that exists and cannot be read."""
     try:
         return Ladder.from_json(json.loads(file.read_text()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""How the machine's memory is, moment by moment. A reading of everything costs 0.1 ms; no privilege is needed."""
+"""Reads memory and stalls of the machine and of pods. A whole reading costs 0.1 ms and needs no privilege."""
 
 import os
 import time
@@ -25,7 +25,7 @@ def _stall(text: str, line: str) -> float:
 
 
 def cpu_seconds(pid: int, root: Path = Path("/")) -> float:
-    """CPU time of a process and of its ended children. Raises OSError when there is none of this number."""
+    """CPU time of a process and of its ended children. Raises OSError when no process has this number."""
     # utime, stime, cutime, cstime: proc_pid_stat(5), counted from the field after the name.
     fields = (root / f"proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return sum(int(value) for value in fields[11:15]) / _TICKS
@@ -46,16 +46,16 @@ class MemoryReader:
         self._cpu: dict[int, _Cpu] = {}
 
     def lacking(self) -> tuple[str, ...]:
-        """The signals this machine does not have, each with what takes its place."""
+        """The signals that this machine lacks. Each entry says what the operator does without it."""
         found = []
         if not (self._root / "proc/pressure/memory").exists():
             found.append("PSI of the machine (kernel option psi=1): available memory alone decides")
         if not (self._root / "sys/fs/cgroup/cgroup.controllers").exists():
-            found.append("PSI and events of pods (cgroup version 1): a pod that thrashes in its limit is not told")
+            found.append("PSI and events of pods (cgroup version 1): a pod that thrashes in its limit is not noticed")
         return tuple(found)
 
     def read(self) -> Reading:
-        """The machine now."""
+        """A reading of the machine."""
         meminfo = (self._root / "proc/meminfo").read_text()
         total, available = memory_value(meminfo, "MemTotal"), memory_value(meminfo, "MemAvailable")
         try:
@@ -65,7 +65,8 @@ class MemoryReader:
         return Reading(available, total, _stall(text, "some"), _stall(text, "full"))
 
     def stalls(self, pid: int) -> float | None:
-        """PSI (some, avg10, percent) of the cgroup of a container's process; None where there is none."""
+        """PSI (some, avg10, percent) of the cgroup of a container's process; None on cgroup version 1 and when the
+        process ended."""
         text = self._cgroup_file(pid, "memory.pressure")
         return None if text is None else _stall(text, "some")
 
@@ -86,8 +87,7 @@ class MemoryReader:
             return None
 
     def idle(self, pids: Iterable[int]) -> frozenset[int]:
-        """Which of these processes used less than a tenth of a core over the last ten seconds; one seen for the first
-        time is not among them."""
+        """The processes that used less than a tenth of a core in the last ten seconds. A new process counts as busy."""
         now, before, found = time.monotonic(), self._cpu, {}
         for pid in pids:
             try:
@@ -105,7 +105,7 @@ class MemoryReader:
         return frozenset(pid for pid, cpu in found.items() if cpu.share is not None and cpu.share < IDLE_SHARE)
 
     def drop_cache(self, path: Path) -> None:
-        """Give back the page cache of a file, but for pages somebody has mapped (posix_fadvise(2))."""
+        """Drop the page cache of a file. Mapped pages stay (posix_fadvise(2))."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""What the machine is made of, read from /proc and /sys."""
+"""CPUs, memory, controllers and GPUs of the machine, read from /proc and /sys."""
 
 import os
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class NodeInfo:
 
 
 def memory_value(meminfo: str, key: str) -> int:
-    """A line of /proc/meminfo's text, in bytes. Raises StopIteration when there is none."""
+    """A line of /proc/meminfo's text, in bytes. Raises StopIteration when the text has no such line."""
     line = next(line for line in meminfo.splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024
 
 
 def physical_cores(sys: Path, cpus: frozenset[int]) -> int:
-    """How many cores the CPUs are on: two hardware threads of one core share what llama.cpp needs."""
+    """The number of physical cores of these CPUs. Hardware threads of a core share the units that llama.cpp uses."""
     cores = set()
     for cpu in cpus:
         siblings = sys / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"

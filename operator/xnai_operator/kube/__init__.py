@@ -1,1 +1,1 @@
-"""The Kubernetes API as every part of ours uses it: the client, the object cache, manifests."""
+"""The client of the Kubernetes API, the object cache, and manifests."""

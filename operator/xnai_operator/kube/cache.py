@@ -1,4 +1,4 @@
-"""The objects of the API server as the watches reported them: an informer's cache."""
+"""The cache of API objects, as an informer has one."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Key = tuple[str, str, str]
 
 
 class ObjectCache:
-    """Objects by (kind, namespace, name). Watches and our own writes both feed it; the newer version stays."""
+    """Objects by (kind, namespace, name). Watches and the operator's own writes fill it. The newer version stays."""
 
     def __init__(self) -> None:
         self._objects: dict[Key, dict[str, Any]] = {}
@@ -24,7 +24,7 @@ class ObjectCache:
         return int(body["metadata"].get("resourceVersion") or 0)
 
     def observe(self, body: dict[str, Any], *, deleted: bool = False) -> bool:
-        """Take in an object. Returns whether anything but status changed, so that a pass is needed."""
+        """Store an object. Returns True when anything but its status changed: then a pass is needed."""
         key = self._key(body)
         old = self._objects.get(key)
         if deleted:
@@ -43,7 +43,7 @@ class ObjectCache:
         return (*kept, body.get("spec"), body.get("data"), body.get("binaryData"))
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object as last seen."""
+        """The stored object."""
         return self._objects.get((kind, namespace, name))
 
     def service(self, namespace: str, name: str) -> resources.XnaiService | None:
@@ -55,5 +55,5 @@ class ObjectCache:
             return None
 
     def objects(self) -> list[dict[str, Any]]:
-        """Every object as last seen, ordered by kind, namespace and name."""
+        """Every stored object, ordered by kind, namespace and name."""
         return [body for _, body in sorted(self._objects.items())]

@@ -1,4 +1,4 @@
-"""The documents `xnai up` applies: read from files, ordered, and the Secrets they name generated when missing."""
+"""Reads and orders the manifests that `xnai up` applies. Generates missing Secrets that they name."""
 
 import base64
 import secrets
@@ -18,11 +18,11 @@ GENERATED_BYTES: Final = 24
 
 
 class ManifestError(ValueError):
-    """A file is not what it should be. The message names the file and what to mend."""
+    """A manifest is wrong. The message names the file and the fault."""
 
 
 def shipped(name: str) -> Path:
-    """A folder that comes with the operator (`crds`, `manifests`): in the package, or in a checkout beside it."""
+    """A folder of the operator (`crds`, `manifests`), from the installed package or from the checkout."""
     inside = PACKAGE / name
     return inside if inside.exists() else PACKAGE.parents[1] / name
 
@@ -42,7 +42,7 @@ def parse(text: str, source: str) -> list[dict[str, Any]]:
 
 
 def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The objects of files and of folders (every *.yaml below), in the order they are to be applied."""
+    """The objects of files and of folders (every *.yaml below), in the order in which they are applied."""
     found: list[dict[str, Any]] = []
     for path in paths:
         files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
@@ -60,7 +60,7 @@ def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def secrets_wanted(bodies: Iterable[dict[str, Any]]) -> dict[tuple[str, str], set[str]]:
-    """(namespace, Secret) -> keys that services name one by one."""
+    """The keys of Secrets that services name: (namespace, Secret) -> keys."""
     wanted: dict[tuple[str, str], set[str]] = {}
     for body in bodies:
         if body["kind"] != kinds.XNAI_SERVICE.name:
@@ -75,8 +75,8 @@ def secrets_wanted(bodies: Iterable[dict[str, Any]]) -> dict[tuple[str, str], se
 
 
 async def generate_secrets(api: KubeClient, bodies: list[dict[str, Any]]) -> list[str]:
-    """Make the Secrets, and the keys of Secrets, that the services name and nobody made. What exists is never
-    changed. Returns `namespace/name` of those made or extended."""
+    """Create the missing Secrets and the missing keys that the services name. Existing keys never change. Returns
+    `namespace/name` of each created or extended Secret."""
     given = {
         (b["metadata"].get("namespace", "default"), b["metadata"]["name"])
         for b in bodies

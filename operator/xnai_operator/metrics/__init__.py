@@ -1,1 +1,1 @@
-"""What the operator shows of itself."""
+"""The operator's metrics."""

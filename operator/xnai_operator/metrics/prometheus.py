@@ -1,4 +1,4 @@
-"""The operator's figures for Prometheus, on http://127.0.0.1:9469/metrics unless XNAI_METRICS_PORT says otherwise."""
+"""The operator's metrics for Prometheus on http://127.0.0.1:9469/metrics. XNAI_METRICS_PORT sets another port."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -18,7 +18,7 @@ SERVICE: Final = ("namespace", "service")
 
 
 class Metrics:
-    """One registry an operator. Names follow Prometheus: base units, `_total` for what only grows."""
+    """One operator's metrics, in their own registry. Names follow Prometheus: base units, `_total` for counters."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -65,14 +65,14 @@ class Metrics:
         return Counter(name, text, labels, registry=self.registry)
 
     def node_info(self, node: NodeInfo) -> None:
-        """What does not change."""
+        """Set the constants of the node."""
         self._node.labels(
             str(node.cgroup_version), ",".join(node.controllers), node.cores, node.cpus, node.zram, ",".join(node.gpus)
         ).set(1)
         self._swap.set(node.swap)
 
     def memory(self, reading: Reading, ladder: Ladder, *, entered: bool) -> None:
-        """A reading, and whether it led to another step."""
+        """Set the metrics of a reading. Counts a change of the step."""
         self._available.set(reading.available)
         self._total.set(reading.total)
         for tasks, value in (("some", reading.some), ("full", reading.full)):
@@ -83,11 +83,11 @@ class Metrics:
             self._steps.labels(ladder.step.word).inc()
 
     def action_begun(self, verb: str, reason: str) -> None:
-        """An action that was begun."""
+        """Count an action that the executor began."""
         self._actions.labels(verb, reason).inc()
 
     def pass_done(self, plan: Plan, runtime: str) -> None:
-        """A pass. Services that are gone are gone here too. `runtime`: as in Observed."""
+        """Set the metrics of a pass. Series of deleted services are removed. `runtime`: as in Observed."""
         self._passes.inc()
         for gauge in (self._runtime, self._ready, self._request, self._restarts):
             gauge.clear()
@@ -101,14 +101,14 @@ class Metrics:
                     gauge.labels(*labels).set(report.fields[field])
 
     def memory_events(self, found: Iterable[tuple[ObservedPod, Mapping[str, int]]]) -> None:
-        """How often pods met their limits, since they started."""
+        """Set how often pods met their memory limits since their start."""
         self._events.clear()
         for pod, events in found:
             for event, count in events.items():
                 self._events.labels(pod.namespace, pod.service, event).set(count)
 
     def mounts(self, found: Iterable[tuple[ObservedPod, tuple[ObservedMount, ...]]]) -> None:
-        """The fill of every tmpfs."""
+        """Set size and use of every tmpfs."""
         for gauge in (self._used, self._size):
             gauge.clear()
         for pod, mounts in found:
@@ -118,7 +118,7 @@ class Metrics:
                 self._size.labels(*labels).set(mount.size)
 
     def serve(self, port: int) -> None:
-        """Answer on this machine only. A port that is taken is told, and the operator does without; 0: not at all."""
+        """Serve /metrics on 127.0.0.1; port 0 turns it off. When the port is in use, log a warning and go on."""
         if port == 0:
             return
         try:

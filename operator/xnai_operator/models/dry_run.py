@@ -1,4 +1,4 @@
-"""What llama.cpp itself reserves for a model: all is set up but the weights, which are not read (0.8 s, 90 MiB)."""
+"""A dry run: llama.cpp reserves the memory of a model and reads no weights (0.8 s, 90 MiB)."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from xnai_operator.memory.model_size import ModelOptions
 
 IMAGE: Final = "localhost/xnai-inference:0.1.0"
 
-# The library says the sizes in its log only. n_outputs_max: with the default it reserves scores for every token of a
+# The library writes the sizes only to its log. n_outputs_max: with the default it reserves scores for every token of a
 # batch, which are never touched. load_mode 0 is without mmap, with which no_alloc is refused (llama-cpp-python 0.3.36).
 PROGRAM: Final = """
 import json, sys, llama_cpp
@@ -40,7 +40,7 @@ PARTS: Final = {
 
 
 class DryRunError(Exception):
-    """It could not be done. The message says what to do."""
+    """The dry run failed. The message says how to mend it."""
 
 
 def parse(log: str) -> dict[str, int]:
