@@ -1,1 +1,1 @@
-"""Probes the operator runs itself: kube play ignores readiness, and without systemd its health checks never run."""
+"""Startup and readiness probes. kube play ignores readiness, and without systemd its health checks never run."""

@@ -1,4 +1,4 @@
-"""One probe as asked of a back end, and its result."""
+"""A probe for a back end, and its result."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from xnai_operator.api.xnaiservice import Probe, XnaiServiceSpec
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What to ask: exactly one of `http` (port, path), `tcp` (port) and `command`. The timeout in seconds.
+    """Exactly one of `http` (port, path), `tcp` (port) and `command`. The timeout in seconds.
 
     `reached`: the port is one that others reach, so the probe connects to the pod's own address, as the kubelet does.
     """
@@ -21,7 +21,7 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """`message` says what was seen: `HTTP 503`, `connection refused`."""
+    """`message`: the answer or the error, as in `HTTP 503` and `connection refused`."""
 
     success: bool
     message: str

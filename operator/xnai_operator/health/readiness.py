@@ -1,4 +1,4 @@
-"""Counting: how answers of probes make a container started, ready, unready."""
+"""Counts results of probes: when a container is started, ready and unready."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from xnai_operator.api.xnaiservice import Health, Probe
 
 @dataclass(frozen=True)
 class ProbeState:
-    """What is known of one running container. Times in seconds of the caller's clock; a new pod starts from new."""
+    """The results of one running container. Times in seconds of the caller's clock. A new pod has a new state."""
 
     started: bool = False
     ready: bool = False
@@ -23,18 +23,18 @@ def due(health: Health, state: ProbeState, now: float) -> Probe | None:
 
 
 def initial(health: Health) -> ProbeState:
-    """The state of a container just started: ready at once when no probe is declared."""
+    """The state of a new container. Without a probe it is ready at once."""
     if health.startup is None and health.readiness is None:
         return ProbeState(started=True, ready=True, message="running; no probe is declared")
     return ProbeState(started=health.startup is None)
 
 
 def after(health: Health, state: ProbeState, probe: Probe, now: float, *, success: bool, message: str) -> ProbeState:
-    """The state after a result; `message` says what was seen.
+    """The state after a result. `message`: see ProbeResult.
 
     One success makes ready; `failureThreshold` failures in a row make unready.
 
-    While not ready the next look comes within a second, so that a start is not waiting for a long period.
+    While it is not ready, the next probe runs within a second, so that a long period does not delay a start.
     """
     starting = not state.started
     if success:
