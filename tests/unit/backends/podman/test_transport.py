@@ -35,6 +35,12 @@ TOGETHER = threading.Barrier(THREADS)
 """Answers `/together` when every thread of a transport has asked."""
 
 
+class Server(ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = THREADS
+    """All threads connect at once: with the default of 5 the kernel refuses some (EAGAIN)."""
+
+
 class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("/libpod", 1)[1].split("?")[0]
@@ -58,8 +64,7 @@ class Service(BaseHTTPRequestHandler):
 @pytest_asyncio.fixture
 async def transport(tmp_path: Path) -> AsyncIterator[Transport]:
     socket = str(tmp_path / "podman.sock")
-    with ThreadingUnixStreamServer(socket, Service) as server:
-        server.daemon_threads = True
+    with Server(socket, Service) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         transport = Transport(socket)

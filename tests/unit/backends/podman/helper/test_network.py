@@ -50,7 +50,9 @@ def says(*pieces: bytes) -> Answer:
     def answer(connection: socket.socket) -> None:
         received = b""
         while b"\r\n\r\n" not in received:
-            received += connection.recv(4096)
+            if not (piece := connection.recv(4096)):
+                return  # a client that only connects
+            received += piece
         for piece in pieces:
             connection.sendall(piece)
 
