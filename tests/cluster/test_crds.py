@@ -21,12 +21,27 @@ def test_a_small_service_is_accepted_and_defaulted(kubectl: Kubectl) -> None:
     assert json.loads(done.stdout)["spec"]["security"]["readOnlyRootFilesystem"] is True
 
 
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "0.0.0.0", "::1"])
+def test_an_address_of_a_port_is_accepted(address: str, kubectl: Kubectl) -> None:
+    port = {"name": "http", "containerPort": 80, "hostPort": 8000, "hostIP": address}
+    done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest({"image": "a", "ports": [port]}))
+    assert done.returncode == 0, done.stderr
+
+
 PROBE = {"httpGet": {"port": 80}, "tcpSocket": {"port": 80}}
 
 
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
+        *[
+            pytest.param(
+                {"image": "a", "ports": [{"name": "http", "containerPort": 80, "hostPort": 8000, "hostIP": address}]},
+                "hostIP must be an IP address of this machine",
+                id=f"hostIP {address}",
+            )
+            for address in ("localhost", "192.168.1.999")
+        ],
         ({"imag": "a"}, 'unknown field "spec.imag"'),
         ({}, "spec.image"),
         ({"image": "a", "ports": [{"name": "http", "containerPort": 70000}]}, "spec.ports[0].containerPort"),

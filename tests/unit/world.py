@@ -76,6 +76,8 @@ class World:
         self.store = ObjectCache()
         self.api = FakeApi(self.store)
         self.backend: Any = FakeBackend({"localhost/app:1": "sha256:1"})
+        self.faults: dict[int, str] = {}
+        self.absent: dict[str, str] = {}
         self.begin()
 
     def begin(self) -> None:
@@ -90,6 +92,8 @@ class World:
                 memory=self.watch,
                 metrics=self.metrics,
                 clock=lambda: self.now,
+                port_faults=lambda ports: {port: self.faults[port.port] for port in ports if port.port in self.faults},
+                path_faults=lambda paths: {path: self.absent[path] for path in paths if path in self.absent},
             )
         )
 

@@ -113,7 +113,7 @@ class Reason(enum.StrEnum):
         "A mount lies inside a persistent volume, where its content would hide.",
         "Change the path of one of the two mounts.")
     HOST_PORT_CONFLICT = ("HostPortConflict", Group.RESOURCE,
-        "An older service publishes the same port of the machine.",
+        "Another service has the same port of the machine, or the service names it twice.",
         "Choose another `hostPort`.")
     CPU_SET_CONFLICT = ("CpuSetConflict", Group.RESOURCE,
         "An older service has one of the CPUs in `resources.cpuSet`.",
@@ -139,6 +139,13 @@ class Reason(enum.StrEnum):
     IMAGE_MISSING = ("ImageMissing", Group.NEEDS,
         "The image is not on this machine.",
         "Build the image, or fetch it with `podman pull`.")
+    HOST_PORT_UNUSABLE = ("HostPortUnusable", Group.NEEDS,
+        "The port of the machine cannot be bound: another program or an ending pod has it, a normal user may not bind "
+        "it, or the address is not of this machine.",
+        "The message has the cause. Free the port, or choose another `hostPort` or `hostIP`.")
+    HOST_PATH_MISSING = ("HostPathMissing", Group.NEEDS,
+        "A path in `storage.hostPaths` is not on the machine, or cannot be reached.",
+        "Create the path, or correct it.")
     SECRET_MISSING = ("SecretMissing", Group.NEEDS,
         "A Secret that the service names, or one of its keys, does not exist.",
         "Create the Secret. The service then starts without another command.")

@@ -2,8 +2,9 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from xnai_operator.api.host_ports import HostPort, checked_address
 from xnai_operator.api.quantity import MemoryQuantity, Quantity, SizeQuantity
 from xnai_operator.api.types import AbsolutePath, ListMap, Mode, Name, Rule, Spec
 
@@ -45,6 +46,12 @@ class InitContainer(Spec):
 class Port(Spec):
     """A port that the container listens on. It is published on the machine when `hostPort` is set."""
 
+    rules: ClassVar = (
+        Rule(
+            "!has(self.hostIP) || self.hostIP == '' || isIP(self.hostIP)",
+            "hostIP must be an IP address of this machine, such as 127.0.0.1 or ::1; a name is none",
+        ),
+    )
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=15)]
     """The name of the port, unique in the service."""
     container_port: PortNumber
@@ -53,8 +60,14 @@ class Port(Spec):
     """The protocol."""
     host_port: PortNumber | None = None
     """The port of the machine. Without it the port is not published."""
-    host_ip: Annotated[str, Field(alias="hostIP", max_length=45)] = "127.0.0.1"
-    """The address of the machine on which the port is published. Only this machine can reach the default."""
+    host_ip: Annotated[str, Field(alias="hostIP", max_length=45), AfterValidator(checked_address)] = "127.0.0.1"
+    """The address of the machine on which the port is published. Only this machine can reach the default, which an
+    empty text also means."""
+
+    @property
+    def published(self) -> HostPort | None:
+        """The port of the machine; None when the port is not published."""
+        return None if self.host_port is None else HostPort(self.host_ip, self.host_port, self.protocol)
 
 
 class MemoryRequest(Spec):

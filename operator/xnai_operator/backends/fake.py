@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.images import image_id
 from xnai_operator.backends.base import ExecResult
 from xnai_operator.errors import BackendError
@@ -83,6 +84,7 @@ class FakeBackend:
             pid=pid,
             started_at=float(pid),
             image_id=image,
+            ports=frozenset(_ports(pod)),
             sections=sections_from_text(labels[names.LABEL_SECTIONS]),
             variant=Variant.from_text(labels.get(names.LABEL_VARIANT, "")),
             allocation=Allocation.from_text(labels[names.LABEL_ALLOCATION])
@@ -176,3 +178,9 @@ class FakeBackend:
 
     async def close(self) -> None:
         """See Runtime."""
+
+
+def _ports(pod: RenderedPod) -> list[HostPort]:
+    containers = pod.document["spec"]["containers"]
+    published = [port for container in containers for port in container.get("ports", []) if "hostPort" in port]
+    return [HostPort(port["hostIP"], port["hostPort"], port["protocol"]) for port in published]

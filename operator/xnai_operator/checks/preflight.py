@@ -3,11 +3,12 @@
 The order matters: what is wrong in the resource itself comes before what is missing around it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.contents import Contents
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.images import image_id
 from xnai_operator.api.quantity import MI, to_bytes, to_cores
 from xnai_operator.api.resources import XnaiService, key_of
@@ -22,7 +23,9 @@ from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
 @dataclass(frozen=True)
 class Input:
-    """One service and what surrounds it. `services` by key (`namespace.name`), the service included."""
+    """One service and what surrounds it. `services` by key (`namespace.name`), the service included. `held_ports`: the
+    ports of the machine that each pod has, by the key of its service. `port_faults`, `path_faults`: a port or a path of
+    the machine that cannot be used -> why."""
 
     service: XnaiService
     services: Mapping[str, XnaiService]
@@ -34,6 +37,9 @@ class Input:
     gpus: frozenset[str] = frozenset()
     cpus: frozenset[int] = frozenset()
     cores: int = 1
+    held_ports: Mapping[str, frozenset[HostPort]] = field(default_factory=dict)
+    port_faults: Mapping[HostPort, str] = field(default_factory=dict)
+    path_faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,18 @@ def mount_paths(given: Input) -> Violation | None:
 
 def own_ports(given: Input) -> Violation | None:
     """A port name and a host port are used once in a service."""
-    return _used_once("spec.ports", [port.name for port in given.service.spec.ports])
+    ports = given.service.spec.ports
+    if twice := _used_once("spec.ports", [port.name for port in ports]):
+        return twice
+    for index, port in enumerate(ports):
+        for earlier in ports[:index]:
+            if port.published and earlier.published and port.published.overlaps(earlier.published):
+                return _wrong(
+                    Reason.HOST_PORT_CONFLICT,
+                    f"spec.ports[{index}].hostPort: {port.published.text} is used twice, also by port {earlier.name}; "
+                    "choose another",
+                )
+    return None
 
 
 def _age(service: XnaiService) -> tuple[str, str]:
@@ -95,19 +112,40 @@ def _age(service: XnaiService) -> tuple[str, str]:
 
 
 def host_ports(given: Input) -> Violation | None:
-    """A host port belongs to the oldest service that asks for it."""
+    """A host port belongs to the service whose pod has it; while no pod has it, to the oldest service that asks."""
+    own = given.held_ports.get(given.service.key, frozenset())
     for index, port in enumerate(given.service.spec.ports):
-        if port.host_port is None:
+        wanted = port.published
+        if wanted is None or wanted in own:
             continue
+        path = f"spec.ports[{index}].hostPort: {wanted.text}"
+        held = [key for key, ports in given.held_ports.items() if _any_overlaps(ports, wanted)]
         for other in given.services.values():
-            if other.key == given.service.key or _age(other) > _age(given.service):
+            if other.key == given.service.key or (held and other.key not in held):
                 continue
-            if any(p.host_port == port.host_port and p.protocol == port.protocol for p in other.spec.ports):
-                return _wrong(
-                    Reason.HOST_PORT_CONFLICT,
-                    f"spec.ports[{index}].hostPort: {port.host_port} is taken by XnaiService "
-                    f"{other.namespace}/{other.name}; choose another",
-                )
+            asks = _any_overlaps([p.published for p in other.spec.ports], wanted)
+            if asks and (held or _age(other) < _age(given.service)):
+                taken = f"is taken by XnaiService {other.namespace}/{other.name}; choose another"
+                return _wrong(Reason.HOST_PORT_CONFLICT, f"{path} {taken}")
+        if others := [key for key in held if key != given.service.key]:
+            return _missing(Reason.HOST_PORT_UNUSABLE, f"{path} is still in use by pod {others[0]}")
+        if fault := given.port_faults.get(wanted):
+            return _missing(Reason.HOST_PORT_UNUSABLE, f"{path} {fault}")
+    return None
+
+
+def _any_overlaps(ports: Iterable[HostPort | None], wanted: HostPort) -> bool:
+    return any(port is not None and port.overlaps(wanted) for port in ports)
+
+
+def host_paths(given: Input) -> Violation | None:
+    """The paths of the host are there."""
+    for index, mount in enumerate(given.service.spec.storage.host_paths):
+        if fault := given.path_faults.get(mount.path):
+            return _missing(
+                Reason.HOST_PATH_MISSING,
+                f"spec.storage.hostPaths[{index}].path: {mount.path}: {fault}; create it, or correct the path",
+            )
     return None
 
 
@@ -136,9 +174,9 @@ def files(given: Input) -> Violation | None:
         ("config", "ConfigMap", Reason.CONFIG_MAP_MISSING, storage.config),
         ("secrets", "Secret", Reason.SECRET_MISSING, storage.secrets),
     )
-    for field, kind, reason, sources in groups:
+    for listed, kind, reason, sources in groups:
         for index, source in enumerate(sources):
-            path = f"spec.storage.{field}[{index}]"
+            path = f"spec.storage.{listed}[{index}]"
             content = given.contents.get((kind, source.name))
             if content is None:
                 where = f"namespace {given.service.namespace}"
@@ -330,8 +368,8 @@ def tight_limit(given: Input) -> str | None:
 
 
 CHAIN: tuple[Check, ...] = (
-    mount_paths, init_containers, own_ports, host_ports, dependencies, files, shared_volumes, image, model, device,
-    threads, cpu_set, memory_limit,
+    mount_paths, init_containers, own_ports, host_ports, dependencies, host_paths, files, shared_volumes, image, model,
+    device, threads, cpu_set, memory_limit,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from xnai_operator.cli import documents
 from xnai_operator.cli.client import with_api
 from xnai_operator.cli.output import Exit, Format, out, show
 from xnai_operator.config import Config
+from xnai_operator.host import required
 from xnai_operator.host.ladder_file import stored_ladder
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.kube.client import KubeClient
@@ -61,6 +62,7 @@ async def planned(config: Config, api: KubeClient, bodies: list[dict[str, Any]],
         ModelFolder(config.models),
         MountWatch(backend.node_agent),
     )
+    gatherer.port_faults, gatherer.path_faults = required.port_faults, required.path_faults
     gatherer.pressure = lambda: NodePressure(stored_ladder(config.pressure))
     try:
         facts = await gatherer.gather(swept_at=now)

@@ -7,6 +7,7 @@ import typer
 
 from xnai_operator import wiring
 from xnai_operator.api import resources
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.kinds import XNAI_SERVICE
 from xnai_operator.api.resources import InvalidResourceError
 from xnai_operator.api.status import XnaiServiceStatus
@@ -91,9 +92,10 @@ def url(body: dict[str, Any]) -> str:
     except InvalidResourceError:
         return ""
     for port in service.spec.ports:
-        if port.host_port is not None:
-            host = "127.0.0.1" if port.host_ip in {"0.0.0.0", "::"} else port.host_ip  # noqa: S104 - compared, not bound
-            return f"http://{host}:{port.host_port}/"
+        if port.host_port is not None and port.protocol == "TCP":
+            local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+            host = local.get(port.host_ip, port.host_ip)
+            return f"http://{HostPort(host, port.host_port, port.protocol).text}/"
     return ""
 
 

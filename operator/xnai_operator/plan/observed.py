@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.resources import key_of
 from xnai_operator.memory.allocation import Allocation
 from xnai_operator.render.variant import AS_DECLARED, Variant
@@ -51,7 +52,8 @@ class ObservedPod:
     `running`: the service's container runs. `started_at` and `finished_at`: seconds since the epoch, 0 for never.
     `pid`: 0 when the container does not run. `sections`: the digests of the pod's sections; empty when another version
     of the operator started it. `variant`: how it differs from what its resource declared. `allocation`: the memory it
-    was admitted with, without its tmpfs; None when the label is missing."""
+    was admitted with, without its tmpfs; None when the label is missing. `ports`: the ports of the machine that it has,
+    also while its container does not run."""
 
     name: str
     namespace: str
@@ -69,6 +71,7 @@ class ObservedPod:
     image_id: str = ""
     memory_limit: int = 0
     allocation: Allocation | None = None
+    ports: frozenset[HostPort] = frozenset()
 
     @property
     def run(self) -> ContainerRun:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from xnai_operator.api.conditions import Condition, Reason
 from xnai_operator.api.contents import Contents
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.health.readiness import ProbeState
 from xnai_operator.memory.ladder import Ladder, Step
@@ -52,6 +53,15 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Requirements:
+    """What services require of the node and do not get. `ports`: a port that cannot be bound -> why. `paths`: a path of
+    the host that cannot be mounted -> why."""
+
+    ports: Mapping[HostPort, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class NodePressure:
     """The node's memory. `idle`: pods that hardly use a CPU. `thrashing`: pods that stall in their own limit. `used`:
     pod -> bytes its processes use. `left_normal`: the ladder left its lowest step since the last pass."""
@@ -76,6 +86,7 @@ class Facts:
     busy: frozenset[str] = frozenset()
     pressure: NodePressure = NodePressure()
     swept_at: float = 0.0
+    unmet: Requirements = Requirements()
 
     def pod(self, service: XnaiService) -> ObservedPod | None:
         """The service's pod; None when there is none."""

@@ -7,7 +7,7 @@ run beside the passes and mark the node dirty when they see something that a pas
 import asyncio
 import contextlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,9 +15,11 @@ from typing import Final
 import structlog
 
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.backends.base import Backend
 from xnai_operator.errors import BackendError
 from xnai_operator.health.readiness import ProbeState
+from xnai_operator.host import required
 from xnai_operator.kube.cache import ObjectCache
 from xnai_operator.memory.ladder import Step
 from xnai_operator.metrics.prometheus import Metrics
@@ -49,7 +51,8 @@ MEMORY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Connections:
-    """What the engine works on. `clock` gives seconds since the epoch."""
+    """What the engine works on. `clock` gives seconds since the epoch. `port_faults` and `path_faults`:
+    as in Gatherer."""
 
     cache: ObjectCache
     backend: Backend
@@ -58,6 +61,8 @@ class Connections:
     memory: MemoryWatch
     metrics: Metrics
     clock: Callable[[], float]
+    port_faults: Callable[[Iterable[HostPort]], Mapping[HostPort, str]] = required.port_faults
+    path_faults: Callable[[Iterable[str]], Mapping[str, str]] = required.path_faults
 
 
 class Engine:
@@ -82,6 +87,8 @@ class Engine:
             changed=self.mark_dirty,
         )
         self._gatherer = Gatherer(connections.cache, self._runtime, connections.node, self._models, self._mounts)
+        self._gatherer.port_faults = connections.port_faults
+        self._gatherer.path_faults = connections.path_faults
         self._gatherer.fetches = self._fetcher.want
         self._gatherer.verify = self._models.verify
         self._gatherer.busy = lambda: self._executor.busy

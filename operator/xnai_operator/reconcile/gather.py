@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from xnai_operator.api import resources
 from xnai_operator.api.contents import ContentKey
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.kinds import CONFIG_MAP, SECRET, TMPFS_POLICY, XNAI_SERVICE
 from xnai_operator.api.xnaiservice import Model
 from xnai_operator.backends.base import Runtime
@@ -17,7 +18,7 @@ from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.model_fetch import ModelFetch, ModelState
 from xnai_operator.models.folder import ModelFolder
 from xnai_operator.plan.observed import Observed
-from xnai_operator.plan.types import Desired, Facts, Invalid, Node, NodePressure
+from xnai_operator.plan.types import Desired, Facts, Invalid, Node, NodePressure, Requirements
 from xnai_operator.reconcile.mount_watch import MountWatch
 
 
@@ -25,7 +26,8 @@ class Gatherer:
     """Makes the facts of a pass. `busy`: names of the pods with an action under way. `probes`, `mounts` and `pressure`:
     what the watches know; without watches (`xnai plan`) the stored statuses hold, and mounts are read. `fetches`:
     starts the fetches of the models given, and tells how far each is; `verify`: has the digests of these files
-    computed; `xnai plan` does neither."""
+    computed; `xnai plan` does neither. `port_faults` and `path_faults`: what the machine says of the ports and the
+    paths given, as in Requirements."""
 
     def __init__(
         self,
@@ -43,6 +45,8 @@ class Gatherer:
         self.busy: Callable[[], frozenset[str]] = frozenset
         self.probes: Callable[[Observed], Mapping[str, ProbeState]] = lambda _: {}
         self.pressure: Callable[[], NodePressure] = NodePressure
+        self.port_faults: Callable[[Iterable[HostPort]], Mapping[HostPort, str]] = lambda _: {}
+        self.path_faults: Callable[[Iterable[str]], Mapping[str, str]] = lambda _: {}
         self.fetches: Callable[[list[Model]], Mapping[str, ModelFetch]] = lambda _: {}
         self.verify: Callable[[frozenset[str]], None] = lambda _: None
 
@@ -54,16 +58,26 @@ class Gatherer:
         found = desired(self._cache, await asyncio.to_thread(self._models.read))
         fetches = self.fetches(missing_models(found))
         self.verify(models_with_digest(found))
+        busy |= self.busy()
         return Facts(
             desired=replace(found, models={**found.models, **fetches}),
             observed=observed,
             node=self._node,
             probes=self.probes(observed),
             mounts=mounts,
-            busy=busy | self.busy(),
+            busy=busy,
             pressure=self.pressure(),
             swept_at=swept_at,
+            unmet=await asyncio.to_thread(self._unmet, found, observed, busy),
         )
+
+    def _unmet(self, found: Desired, observed: Observed, busy: frozenset[str]) -> Requirements:
+        services = [service for key, service in found.services.items() if key not in busy and not service.spec.suspend]
+        ports = {port.published for service in services for port in service.spec.ports}
+        held = {port for pod in observed.pods.values() for port in pod.ports}
+        free = [port for port in ports if port is not None and not any(port.overlaps(other) for other in held)]
+        paths = {path.path for service in services for path in service.spec.storage.host_paths}
+        return Requirements(self.port_faults(free), self.path_faults(paths))
 
 
 def desired(cache: ObjectCache, models: Mapping[str, ModelState]) -> Desired:

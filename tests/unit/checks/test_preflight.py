@@ -8,6 +8,7 @@ import pytest
 from tests.unit.conftest import make_service
 from tests.unit.memory.headers import GEMMA
 from xnai_operator.api.conditions import Reason
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit
 from xnai_operator.memory.gguf_header import ModelFile
@@ -133,13 +134,63 @@ def test_a_service_before_a_cycle_is_not_blamed_for_it() -> None:
     assert fault is None
 
 
-def test_the_older_service_keeps_the_host_port() -> None:
-    port = {"ports": [{"name": "http", "containerPort": 80, "hostPort": 8000}]}
-    old, new = make_service("old", "2026-01-01T00:00:00Z", **port), make_service("new", "2026-01-02T00:00:00Z", **port)
-    fault = check(new, old)
+def port(number: int = 8000, address: str = "127.0.0.1", protocol: str = "TCP", name: str = "http") -> dict[str, Any]:
+    return {"name": name, "containerPort": 80, "hostPort": number, "hostIP": address, "protocol": protocol}
+
+
+@pytest.mark.parametrize(
+    ("older", "younger", "conflict"),
+    [
+        pytest.param(port(), port(), True, id="one address"),
+        pytest.param(port(), port(address=""), True, id="an empty address is the default"),
+        pytest.param(port(), port(address="0.0.0.0"), True, id="all addresses hold each"),
+        pytest.param(port(address="::"), port(), True, id="all addresses of both families"),
+        pytest.param(port(), port(address="127.0.0.2"), False, id="two addresses"),
+        pytest.param(port(address="0.0.0.0"), port(address="::1"), False, id="two families"),
+        pytest.param(port(), port(protocol="UDP"), False, id="two protocols"),
+        pytest.param(port(), port(8001), False, id="two ports"),
+    ],
+)
+def test_the_older_of_two_services_gets_a_free_host_port(
+    older: dict[str, Any], younger: dict[str, Any], conflict: bool
+) -> None:
+    old = make_service("old", "2026-01-01T00:00:00Z", ports=[older])
+    new = make_service("new", "2026-01-02T00:00:00Z", ports=[younger])
     assert check(old, new) is None
-    assert fault is not None
-    assert (fault.reason, "default/old" in fault.message) == (Reason.HOST_PORT_CONFLICT, True)
+    assert_told(check(new, old), Reason.HOST_PORT_CONFLICT, "default/old" if conflict else None)
+
+
+def test_a_service_keeps_the_host_port_of_its_pod_from_an_older_one_that_asks_later() -> None:
+    old = make_service("old", "2026-01-01T00:00:00Z", ports=[port()])
+    new = make_service("new", "2026-01-02T00:00:00Z", ports=[port()])
+    held = {"default.new": frozenset({HostPort("127.0.0.1", 8000, "TCP")})}
+    assert check(new, old, held_ports=held) is None
+    assert_told(check(old, new, held_ports=held), Reason.HOST_PORT_CONFLICT, "taken by XnaiService default/new")
+
+
+def test_a_host_port_of_a_pod_that_gives_it_up_is_waited_for() -> None:
+    held = {"default.gone": frozenset({HostPort("0.0.0.0", 8000, "TCP")})}
+    fault = check(make_service(ports=[port()]), held_ports=held)
+    assert_told(fault, Reason.HOST_PORT_UNUSABLE, "127.0.0.1:8000 is still in use by pod default.gone")
+
+
+def test_a_host_port_used_twice_in_one_service_is_refused() -> None:
+    fault = check(make_service(ports=[port(), port(address="0.0.0.0", name="all")]))
+    assert_told(
+        fault, Reason.HOST_PORT_CONFLICT, "spec.ports[1].hostPort: 0.0.0.0:8000 is used twice, also by port http"
+    )
+
+
+def test_a_host_port_that_cannot_be_bound_is_named_with_the_cause() -> None:
+    faults = {HostPort("::1", 80, "TCP"): "is below 1024"}
+    fault = check(make_service(ports=[port(80, "::1")]), port_faults=faults)
+    assert_told(fault, Reason.HOST_PORT_UNUSABLE, "spec.ports[0].hostPort: [::1]:80 is below 1024")
+
+
+def test_a_host_path_that_is_not_there_is_named() -> None:
+    storage = {"hostPaths": [{"path": "/srv/none", "mountPath": "/data"}]}
+    fault = check(make_service(storage=storage), path_faults={"/srv/none": "is not on this machine"})
+    assert_told(fault, Reason.HOST_PATH_MISSING, "spec.storage.hostPaths[0].path: /srv/none: is not on this machine")
 
 
 @pytest.mark.parametrize("image", ["app:1", "localhost/app:1"])

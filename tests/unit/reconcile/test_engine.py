@@ -261,3 +261,37 @@ async def test_a_start_that_ends_while_the_runtime_is_observed_is_not_repeated(w
     world.backend.observe = stale_observe
     await world.one_pass()
     assert world.backend.starts == ["default.a"]
+
+
+PUBLISHED = {"name": "http", "containerPort": 80, "hostPort": 8000}
+MOUNTED = {"hostPaths": [{"path": "/srv/none", "mountPath": "/data"}]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        pytest.param({"ports": [PUBLISHED | {"hostPort": 80}]}, "HostPortUnusable", id="port that cannot be bound"),
+        pytest.param({"ports": [PUBLISHED, PUBLISHED | {"name": "b"}]}, "HostPortConflict", id="port used twice"),
+        pytest.param({"ports": [PUBLISHED | {"hostIP": "localhost"}]}, "SpecInvalid", id="name for an address"),
+        pytest.param({"storage": MOUNTED}, "HostPathMissing", id="host path that is not there"),
+    ],
+)
+async def test_the_old_pod_serves_while_an_edit_cannot_start(edit: dict[str, Any], reason: str, world: World) -> None:
+    world.faults, world.absent = {80: "is below 1024"}, {"/srv/none": "is not on this machine"}
+    world.apply("a", ports=[PUBLISHED], health=TCP)
+    await world.settle()
+    world.apply("a", 2, **{"ports": [PUBLISHED], "health": TCP, **edit})
+    await world.settle()
+    assert (world.backend.starts, world.backend.stops) == (["default.a"], [])
+    assert world.condition("a") == ("False", reason)
+
+
+async def test_the_ports_of_a_running_pod_are_not_asked_of_the_machine(world: World) -> None:
+    world.apply("a", ports=[PUBLISHED], health=TCP)
+    await world.settle()
+    world.faults = {8000: "is in use by another program"}
+    await world.settle()
+    assert world.condition("a") == READY
+    await world.backend.exit("default.a", 1, 60)
+    await world.settle()
+    assert world.condition("a")[1] != "HostPortUnusable"

@@ -5,10 +5,12 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from xnai_operator.api.host_ports import HostPort
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.host import node
@@ -71,7 +73,10 @@ class Observer:
             self._limits = not host["security"]["rootless"] or "memory" in usable
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
         inspected = await self._inspect(list(mains.values()))
-        found = {pod["Name"]: _pod(pod, inspected.get(pod["Id"])) for pod in pods or []}
+        found = {
+            pod["Name"]: replace(_pod(pod, inspected.get(pod["Id"])), ports=held_ports(pod, mains.get(pod["Id"], {})))
+            for pod in pods or []
+        }
         names_of_volumes = frozenset(v["Name"] for v in volumes or [])
         return Observed(found, images, names_of_volumes, self._limits, self._missing, self._runtime)
 
@@ -106,6 +111,20 @@ def usable_controllers(host: dict[str, Any], delegated: tuple[str, ...]) -> froz
     if host["security"]["rootless"] and host["cgroupManager"] == "systemd" and delegated:
         return frozenset(delegated)
     return frozenset(host["cgroupControllers"])
+
+
+def held_ports(pod: dict[str, Any], container: dict[str, Any]) -> frozenset[HostPort]:
+    """The ports of the machine that a pod has, from its entry and its container's in Podman's lists. The infra
+    container holds them while it runs. Podman lists ports in a row as one with a range."""
+    states = {member["Id"]: member["Status"] for member in pod.get("Containers") or []}
+    if states.get(pod.get("InfraId", "")) != "running":
+        return frozenset()
+    return frozenset(
+        HostPort(port["host_ip"] or "0.0.0.0", port["host_port"] + offset, port["protocol"].upper())  # noqa: S104
+        for port in container.get("Ports") or []
+        if port["host_port"]
+        for offset in range(port.get("range", 1))
+    )
 
 
 def _seconds(text: str) -> float:

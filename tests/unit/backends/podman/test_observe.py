@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.conftest import make_service, render
 from xnai_operator.api.conditions import Reason
-from xnai_operator.backends.podman.observe import Observer, usable_controllers
+from xnai_operator.api.host_ports import HostPort
+from xnai_operator.backends.podman.observe import Observer, held_ports, usable_controllers
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.memory.allocation import Allocation
@@ -131,3 +132,25 @@ async def test_a_list_that_fails_is_an_error(times: int, message: str) -> None:
     with pytest.raises(BackendError, match=message):
         await Observer(cast(Transport, podman), "installation").observe()
     assert podman.times == 0
+
+
+@pytest.mark.parametrize(
+    ("infra", "expected"),
+    [
+        pytest.param(
+            "running", {("127.0.0.1", 8000, "TCP"), ("127.0.0.1", 8001, "TCP"), ("::1", 53, "UDP")}, id="runs"
+        ),
+        pytest.param("exited", set(), id="ended"),
+    ],
+)
+def test_a_pod_has_the_ports_of_its_infra_container(infra: str, expected: set[tuple[str, int, str]]) -> None:
+    pod = {"InfraId": "i", "Containers": [{"Id": "i", "Status": infra}, {"Id": "c", "Status": "exited"}]}
+    ports = [
+        {"host_ip": "127.0.0.1", "container_port": 80, "host_port": 8000, "range": 2, "protocol": "tcp"},
+        {"host_ip": "::1", "container_port": 53, "host_port": 53, "range": 1, "protocol": "udp"},
+    ]
+    assert held_ports(pod, {"Ports": ports}) == {HostPort(*port) for port in expected}
+
+
+def test_a_pod_without_a_container_has_no_ports() -> None:
+    assert held_ports({"InfraId": "i", "Containers": None}, {}) == frozenset()
