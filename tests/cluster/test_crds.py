@@ -42,6 +42,7 @@ PROBE = {"httpGet": {"port": 80}, "tcpSocket": {"port": 80}}
             )
             for address in ("localhost", "192.168.1.999")
         ],
+        pytest.param({"image": "localhost/app:1 "}, "spec.image", id="blank after the image"),
         ({"imag": "a"}, 'unknown field "spec.imag"'),
         ({}, "spec.image"),
         ({"image": "a", "ports": [{"name": "http", "containerPort": 70000}]}, "spec.ports[0].containerPort"),

@@ -11,6 +11,7 @@ from xnai_operator.api.types import AbsolutePath, ListMap, Mode, Name, Rule, Spe
 VULKAN_DEVICE: Final = "/dev/dri/renderD128"
 """The render node of the GPU that `device: vulkan` gives to a service."""
 
+Image = Annotated[str, Field(pattern=r"^\S+$", min_length=1, max_length=512)]
 Argument = Annotated[str, Field(max_length=4096)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 Uid = Annotated[int, Field(ge=0, le=65534)]
@@ -33,7 +34,7 @@ class InitContainer(Spec):
     # No hyphen: Podman calls containers `<pod>-<container>`.
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=30)]
     """The name of the container, unique in the service."""
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    image: Image | None = None
     """The image. Defaults to the image of the service."""
     command: Annotated[list[Argument], Field(max_length=128)] = []
     """The entrypoint, instead of the one of the image."""
@@ -325,8 +326,8 @@ class XnaiServiceSpec(Spec):
             "remove network.peers, or set network.mode to Namespace",
         ),
     )
-    image: Annotated[str, Field(min_length=1, max_length=512)]
-    """The image. It must be on this machine."""
+    image: Image
+    """The image: a name with a tag or a digest, or an id of 64 digits. It must be on this machine."""
     command: Annotated[list[Argument], Field(max_length=128)] = []
     """The entrypoint, instead of the one of the image."""
     args: Annotated[list[Argument], Field(max_length=128)] = []

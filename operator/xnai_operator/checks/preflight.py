@@ -6,10 +6,10 @@ The order matters: what is wrong in the resource itself comes before what is mis
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from xnai_operator.api import images
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.contents import Contents
 from xnai_operator.api.host_ports import HostPort
-from xnai_operator.api.images import image_id
 from xnai_operator.api.quantity import MI, to_bytes, to_cores
 from xnai_operator.api.resources import XnaiService, key_of
 from xnai_operator.api.xnaiservice import VULKAN_DEVICE, TmpfsMount
@@ -214,11 +214,8 @@ def image(given: Input) -> Violation | None:
         (f"spec.initContainers[{i}].image", init.image or spec.image) for i, init in enumerate(spec.init_containers)
     ]
     for path, name in [("spec.image", spec.image), *named]:
-        if image_id(given.images, name) is None:
-            return _missing(
-                Reason.IMAGE_MISSING,
-                f"{path}: {name} is not on this machine; build it, or fetch it with `podman pull {name}`",
-            )
+        if images.image_id(given.images, name) is None:
+            return _missing(Reason.IMAGE_MISSING, f"{path}: {images.missing(name)}")
     return None
 
 

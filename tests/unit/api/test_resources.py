@@ -47,6 +47,12 @@ def test_a_port_is_published_on_loopback_by_default() -> None:
             "spec.health.readiness.httpGet.path",
             id="a control character in a path",
         ),
+        pytest.param({"image": "localhost/app:1 "}, "spec.image", id="a blank after the image"),
+        pytest.param(
+            {"initContainers": [{"name": "a", "image": " a"}]},
+            "spec.initContainers[0].image",
+            id="a blank before the image",
+        ),
     ],
 )
 def test_a_fault_names_the_field(spec: dict[str, Any], path: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from xnai_operator.api import images
 from xnai_operator.api.conditions import Reason
 from xnai_operator.backends.base import ExecResult
 from xnai_operator.backends.podman.directories import Directories
@@ -99,7 +100,7 @@ class PodmanRuntime:
 
     async def _check_image(self, image: str) -> None:
         if not await self._transport.exists("images", image):
-            raise BackendError(Reason.IMAGE_MISSING, f"{image} is not on this machine; `podman pull {image}`")
+            raise BackendError(Reason.IMAGE_MISSING, images.missing(image))
 
     async def _replaces(self, name: str) -> bool:
         """Whether a pod of ours has the name. Raises BackendError when somebody else's has."""
