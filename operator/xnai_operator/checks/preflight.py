@@ -17,6 +17,7 @@ from xnai_operator.memory.demand import Demand, demand
 from xnai_operator.memory.gguf_header import ModelFile, ModelHeader
 from xnai_operator.memory.importance import dependency_cycle
 from xnai_operator.memory.model_fetch import ModelFetch, ModelState
+from xnai_operator.memory.model_size import cache_type_fault
 from xnai_operator.render import names
 from xnai_operator.tmpfs.mounts import normalise_path, other_paths
 
@@ -283,6 +284,16 @@ def device(given: Input) -> Violation | None:
     )
 
 
+def cache_type(given: Input) -> Violation | None:
+    """llama.cpp can make a cache of the declared type for the model."""
+    inference = given.service.spec.inference
+    found = given.models.get(inference.model.file) if inference is not None else None
+    if inference is None or not isinstance(found, ModelHeader):
+        return None
+    fault = cache_type_fault(found, inference.kv_cache_type)
+    return None if fault is None else _wrong(Reason.SPEC_INVALID, f"spec.inference.kvCacheType: {fault}")
+
+
 def threads(given: Input) -> Violation | None:
     """Threads of inference have a CPU each: those that share one wait for each other (measured 84 -> 42 tok/s)."""
     inference, limit = given.service.spec.inference, given.service.spec.resources.limits.cpu
@@ -366,6 +377,7 @@ def tight_limit(given: Input) -> str | None:
 
 CHAIN: tuple[Check, ...] = (
     mount_paths, init_containers, own_ports, host_ports, dependencies, host_paths, files, shared_volumes, image, model,
+    cache_type,
     device, threads, cpu_set, memory_limit,
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from xnai_operator.cli.output import Exit, Format, fail, mebibytes, out, show
 from xnai_operator.config import Config
 from xnai_operator.host import node
 from xnai_operator.memory.gguf_header import ModelHeader
-from xnai_operator.memory.model_size import ModelOptions, Size, size
+from xnai_operator.memory.model_size import ModelOptions, Size, cache_type_fault, size
 from xnai_operator.models import gguf
 from xnai_operator.models.dry_run import DryRunError, dry_run
 from xnai_operator.models.gguf import GgufError
@@ -21,6 +21,8 @@ def run(model: str, load: ModelOptions, ask_llama: bool, output: Format) -> None
     config = Config.read()
     try:
         header = read(model, config.models)
+        if fault := cache_type_fault(header, load.kv_type):
+            fail(f"{model}: {fault}", Exit.USAGE)
         told = report(config, header, load, exact(model, config.models, load) if ask_llama else {})
     except DryRunError as error:
         fail(f"{model}: {error}")

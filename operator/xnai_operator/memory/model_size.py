@@ -16,6 +16,9 @@ KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 KV_BYTES: Final[Mapping[str, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 """Bytes of one value of the cache (block sizes of ggml-common.h)."""
 
+KV_BLOCKS: Final[Mapping[str, int]] = {"q8_0": 32, "q4_0": 32}
+"""Values of one block of a quantised cache (QK8_0 and QK4_0 of ggml-common.h)."""
+
 Runtime = Literal["llama-cpp-python", "llama-server"]
 BASE: Final[Mapping[str, int]] = {"llama-cpp-python": 72 * MI, "llama-server": 16 * MI}
 """Anonymous memory of the process without a model: Python with the API's libraries; a native HTTP server."""
@@ -107,13 +110,28 @@ def _windowed(model: ModelHeader, layers: int) -> list[bool]:
     return [(layer + 1) % every != 0 for layer in range(layers)]
 
 
+def head_widths(model: ModelHeader) -> tuple[int, int]:
+    """Values of one key and of one value of a head."""
+    layers = int(model.value("block_count", 0))
+    width = int(model.value("embedding_length", 0)) // max(max(_heads(model, layers), default=1), 1)
+    return int(model.value("attention.key_length", width)), int(model.value("attention.value_length", width))
+
+
+def cache_type_fault(model: ModelHeader, kv_type: KvType) -> str | None:
+    """Why llama.cpp makes no cache of this type for the model: a row of a head must be whole blocks
+    (llama_init_from_model in llama-context.cpp)."""
+    block = KV_BLOCKS.get(kv_type, 1)
+    width = next((width for width in head_widths(model) if width % block), None)
+    if width is None:
+        return None
+    return f"{kv_type} has blocks of {block} values, and the heads of this model are {width} wide; use f16"
+
+
 def kv_cache(model: ModelHeader, options: ModelOptions) -> int:
     """Bytes: streams x kv_heads x (d_k b_k + d_v b_v) x cells, summed over the layers, plus the recurrent state."""
     layers = int(model.value("block_count", 0))
-    embedding, heads = int(model.value("embedding_length", 0)), _heads(model, layers)
-    kv_heads = _per_layer(model.value("attention.head_count_kv"), layers, max(heads, default=0))
-    width = embedding // max(max(heads, default=1), 1)
-    keys, values = int(model.value("attention.key_length", width)), int(model.value("attention.value_length", width))
+    kv_heads = _per_layer(model.value("attention.head_count_kv"), layers, max(_heads(model, layers), default=0))
+    keys, values = head_widths(model)
     cells = _padded(options.context)
     window = _window_cells(model, options)
     one = KV_BYTES[options.kv_type] * (keys + values)

@@ -78,7 +78,7 @@ def _candidate(case: Case) -> Candidate:
         without_limits=limits_left_out(service, facts.observed.missing_controllers),
     )
     intent = PodIntent(
-        service=played(service, variant),
+        service=played(service, variant, facts.desired.header(service)),
         tmpfs=mounts,
         contents=facts.desired.contents.get(service.namespace, {}),
         variant=variant,

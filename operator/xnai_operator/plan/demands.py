@@ -11,7 +11,6 @@ from xnai_operator.api.xnaiservice import TmpfsMount
 from xnai_operator.checks.preflight import Violation
 from xnai_operator.memory.allocation import Allocation
 from xnai_operator.memory.demand import DEFAULT_REQUEST, Demand, Source, demand
-from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.importance import budget_order, effective_priorities
 from xnai_operator.plan.observed import ObservedPod
 from xnai_operator.plan.types import Facts
@@ -82,11 +81,9 @@ def _demand(
     facts: Facts, service: XnaiService, in_memory: list[TmpfsMount], movable: frozenset[str], priority: int
 ) -> Demand:
     """The demand of a service whose mounts `in_memory` are tmpfs; those on a path in `movable` may go to disk."""
-    inference, pod = service.spec.inference, facts.pod(service)
-    header = facts.desired.models.get(inference.model.file) if inference is not None else None
-    model = header if isinstance(header, ModelHeader) else None
+    pod = facts.pod(service)
     found = replace(
-        demand(service, in_memory, model, high_water=memory_high_water(service, 0)),
+        demand(service, in_memory, facts.desired.header(service), high_water=memory_high_water(service, 0)),
         # A suspended service that runs is never stopped: its memory is taken, whatever other services need.
         priority=UNTOUCHABLE_PRIORITY if service.spec.suspend else priority,
         scheduled=pod is not None or service.key in facts.busy,

@@ -82,7 +82,7 @@ def mitigate(
         restored = [c.key for c in reversed(idle) if c.pod.variant.reduced]
         return Mitigation(reduced=small - set(restored[:1] if may else ()), wake_at=wake_at)
     idle = [c for c in idle if c.key not in small | _starting(facts)]
-    shrink = [c.key for c in idle if reduced(c.service) is not c.service]
+    shrink = [c.key for c in idle if reduced(c.service, facts.desired.header(c.service)) is not c.service]
     if shrink:
         return Mitigation(ladder.step, small | set(shrink[:1] if may else ()), wake_at=wake_at)
     spill: list[str] = []

@@ -9,6 +9,7 @@ from xnai_operator.api.contents import Contents
 from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.resources import TmpfsPolicy, XnaiService
 from xnai_operator.health.readiness import ProbeState
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Ladder, Step
 from xnai_operator.memory.model_fetch import ModelState
 from xnai_operator.plan.observed import Observed, ObservedMount, ObservedPod
@@ -35,6 +36,12 @@ class Desired:
     contents: Mapping[str, Contents]
     models: Mapping[str, ModelState]
     invalid: tuple[Invalid, ...] = ()
+
+    def header(self, service: XnaiService) -> ModelHeader | None:
+        """The header of the service's model; None without a model, or while it is not known."""
+        inference = service.spec.inference
+        found = self.models.get(inference.model.file) if inference is not None else None
+        return found if isinstance(found, ModelHeader) else None
 
 
 @dataclass(frozen=True, kw_only=True)

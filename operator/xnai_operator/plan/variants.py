@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.model_size import cache_type_fault
 from xnai_operator.render.variant import Variant
 
 CONTEXT_DIVISOR: Final = 4
@@ -12,9 +14,9 @@ SMALLEST_CONTEXT: Final = 512
 """Tokens. A smaller context cannot hold a question together with its sources."""
 
 
-def played(service: XnaiService, variant: Variant) -> XnaiService:
-    """The service as the pod of this variant runs it."""
-    return without_limits(reduced(service) if variant.reduced else service, variant.without_limits)
+def played(service: XnaiService, variant: Variant, model: ModelHeader | None = None) -> XnaiService:
+    """The service as the pod of this variant runs it. `model`: the header of its model, where that is known."""
+    return without_limits(reduced(service, model) if variant.reduced else service, variant.without_limits)
 
 
 def limits_left_out(service: XnaiService, missing: frozenset[str]) -> frozenset[str]:
@@ -33,8 +35,9 @@ def without_limits(service: XnaiService, missing: frozenset[str]) -> XnaiService
     return replace(service, spec=service.spec.model_copy(update={"resources": resources}))
 
 
-def reduced(service: XnaiService) -> XnaiService:
-    """The service with a smaller context, a q8_0 cache and one slot; the same object when nothing can be smaller.
+def reduced(service: XnaiService, model: ModelHeader | None = None) -> XnaiService:
+    """The service with a smaller context, a q8_0 cache and one slot; the same object when nothing can be smaller. A
+    model whose heads are no whole blocks of q8_0 keeps its type of cache: llama.cpp would not load it.
 
     For a model of 8 B parameters, 2k instead of 8k tokens free 768 MiB, and q8_0 saves 47 % of the rest.
     """
@@ -42,9 +45,10 @@ def reduced(service: XnaiService) -> XnaiService:
     if inference is None:
         return service
     floor = inference.min_context_size or max(inference.context_size // CONTEXT_DIVISOR, SMALLEST_CONTEXT)
+    blocks = model is None or cache_type_fault(model, "q8_0") is None
     change = {
         "context_size": min(inference.context_size, floor),
-        "kv_cache_type": "q8_0" if inference.kv_cache_type in {"f16", "f32"} else inference.kv_cache_type,
+        "kv_cache_type": "q8_0" if blocks and inference.kv_cache_type in {"f16", "f32"} else inference.kv_cache_type,
         "parallel": 1,
     }
     if all(getattr(inference, field) == value for field, value in change.items()):

@@ -11,7 +11,7 @@ from xnai_operator.api.conditions import Reason
 from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.resources import XnaiService
 from xnai_operator.checks.preflight import Input, Violation, first_violation, tight_limit
-from xnai_operator.memory.gguf_header import ModelFile
+from xnai_operator.memory.gguf_header import ModelFile, ModelHeader
 from xnai_operator.memory.model_fetch import ModelFetch
 from xnai_operator.tmpfs.mounts import merged
 
@@ -120,6 +120,15 @@ def test_the_operators_own_user_reads_a_private_model() -> None:
     models = {"tiny.gguf": replace(GEMMA, file=ModelFile(for_all_users=False))}
     inference = {"model": {"file": "tiny.gguf"}}
     assert check(make_service(inference=inference, security={"userNamespace": "KeepId"}), models=models) is None
+
+
+def test_a_declared_cache_type_is_one_that_the_model_can_have() -> None:
+    narrow = ModelHeader({**GEMMA.metadata, "gemma3.attention.key_length": 80}, GEMMA.lengths, GEMMA.tensors)
+    service = make_service(inference={"model": {"file": "m.gguf"}, "kvCacheType": "q8_0"})
+    fault = check(service, models={"m.gguf": narrow})
+    assert fault is not None
+    assert (fault.reason, "spec.inference.kvCacheType: q8_0" in fault.message) == (Reason.SPEC_INVALID, True)
+    assert check(service, models={"m.gguf": GEMMA}) is None
 
 
 def test_a_cycle_over_several_services_is_found() -> None:

@@ -1,6 +1,7 @@
 """The command line: what it prints, and how it ends."""
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from tests.unit.models.gguf_files import ARCHITECTURE, WEIGHTS, file, value
 from xnai_operator.cli.app import app
 
 SERVICE = {"apiVersion": "xnai.dev/v1alpha1", "kind": "XnaiService", "metadata": {"name": "a"}, "spec": {"image": "i"}}
@@ -57,6 +59,15 @@ def test_without_a_control_plane_the_next_command_is_named(command: str) -> None
 def test_size_of_what_is_no_model() -> None:
     done = run("size", "none.gguf")
     assert (done.exit_code, "none.gguf" in done.output) == (2, True)
+
+
+def test_size_refuses_a_cache_that_llama_cpp_cannot_make(tmp_path: Path) -> None:
+    layers, width = struct.pack("<I", 2), struct.pack("<I", 160)
+    values = [ARCHITECTURE, value("llama.block_count", 4, layers), value("llama.embedding_length", 4, width)]
+    heads = value("llama.attention.head_count", 4, layers)
+    (tmp_path / "m.gguf").write_bytes(file([*values, heads], WEIGHTS) + b"\0" * 4096)
+    done = run("size", str(tmp_path / "m.gguf"), "--kv-type", "q8_0")
+    assert (done.exit_code, "80 wide" in done.output) == (2, True)
 
 
 COMMANDS = sorted(c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands)

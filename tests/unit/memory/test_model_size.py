@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.memory.headers import GEMMA
 from xnai_operator.api.quantity import MI
 from xnai_operator.memory.gguf_header import ModelHeader
-from xnai_operator.memory.model_size import ModelOptions, compute, kv_cache, size, vocabulary
+from xnai_operator.memory.model_size import ModelOptions, cache_type_fault, compute, kv_cache, size, vocabulary
 
 
 def llama(**changes: Any) -> ModelHeader:
@@ -53,6 +53,21 @@ def test_the_kv_cache_of_the_real_model(options: ModelOptions, mib: float) -> No
 )  # fmt: skip
 def test_the_kv_cache_by_hand(model: ModelHeader, context: int, size_of_cache: int) -> None:
     assert kv_cache(model, ModelOptions(context=context)) == size_of_cache
+
+
+@pytest.mark.parametrize(
+    ("kv_type", "changes", "text"),
+    [
+        pytest.param("f16", {"embedding_length": 640}, None, id="f16 has no blocks"),
+        pytest.param("q8_0", {}, None, id="64 wide"),
+        pytest.param("q8_0", {"embedding_length": 640}, "q8_0 has blocks of 32 values", id="80 wide"),
+        pytest.param("q4_0", {"embedding_length": 640}, "heads of this model are 80 wide", id="80 wide, q4_0"),
+        pytest.param("q8_0", {"attention.value_length": 48}, "are 48 wide", id="values of 48"),
+    ],
+)
+def test_a_cache_type_needs_heads_of_whole_blocks(kv_type: Any, changes: dict[str, Any], text: str | None) -> None:
+    fault = cache_type_fault(llama(**changes), kv_type)
+    assert (fault is None) if text is None else (fault is not None and text in fault)
 
 
 def parts(options: ModelOptions, model: ModelHeader = GEMMA) -> dict[str, int]:

@@ -25,6 +25,7 @@ from tests.unit.plan.states import (
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.quantity import MI
 from xnai_operator.api.resources import XnaiService
+from xnai_operator.memory.gguf_header import ModelHeader
 from xnai_operator.memory.ladder import Step
 from xnai_operator.plan.decide import decide
 from xnai_operator.plan.observed import ObservedMount
@@ -107,6 +108,27 @@ def test_a_smaller_model_has_less_context_and_a_smaller_cache(
 ) -> None:
     given = world(model("a", **inference), installation=installation, pressure=Pressure(Step.SHRINK))
     assert context(given, "a") == expected
+
+
+@pytest.mark.parametrize(
+    ("head_width", "declared", "expected"),
+    [
+        pytest.param(96, "f16", "q8_0", id="whole blocks of q8_0"),
+        pytest.param(80, "f16", "f16", id="no whole blocks"),
+        pytest.param(80, "f32", "f32", id="no whole blocks, f32"),
+    ],
+)
+def test_a_cache_that_llama_cpp_cannot_make_is_not_asked_for(
+    head_width: int, declared: str, expected: str, installation: Installation
+) -> None:
+    values = {
+        "general.architecture": "llama",
+        "llama.embedding_length": 8 * head_width,
+        "llama.attention.head_count": 8,
+    }
+    given = world(model("a", kvCacheType=declared), installation=installation, pressure=Pressure(Step.SHRINK))
+    models = {"m.gguf": ModelHeader({**values, "llama.block_count": 2}, {}, ())}
+    assert context(replace(given, desired=replace(given.desired, models=models)), "a") == ("2048", expected)
 
 
 def test_what_cannot_be_smaller_is_left_alone(installation: Installation) -> None:
