@@ -21,6 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "operator"))
 
+import kv_cache
+from architectures import MAKERS, make
 from synthetic import SHAPES, synthesise
 
 from xnai_operator.api.quantity import MI
@@ -100,6 +102,7 @@ def cases(quick: bool) -> list[Case]:
                 (name, "Q8_0", ModelOptions(4096, flash_attention=False)),
             ]
         made += [(name, "Q4_0", ModelOptions(2048, slots=3))]
+    made += [(name, "F16", ModelOptions(4096)) for name in MAKERS]
     made += [
         ("llama-deep", "Q4_0", ModelOptions(1024, repack=False)),
         ("llama-deep", "Q4_0", ModelOptions(1024, mmap=False)),
@@ -131,6 +134,12 @@ def label(name: str, kind: str, load: ModelOptions) -> str:
     return f"{what:<36} {load.context:>5} {load.slots:>5} {load.kv_type:>5} {flash:>3}"
 
 
+def _path(name: str, kind: str, models: Path, scratch: Path) -> Path:
+    if name in MAKERS:
+        return make(scratch, name)
+    return synthesise(scratch, name, kind) if kind else models / f"{name}.gguf"
+
+
 def compare(made: Iterable[Case], models: Path, scratch: Path) -> int:
     """Prints the table; returns how many are outside the bar."""
     print(
@@ -139,7 +148,7 @@ def compare(made: Iterable[Case], models: Path, scratch: Path) -> int:
     ratios: list[float] = []
     runtime = bad = 0
     for name, kind, load in made:
-        path = synthesise(scratch, name, kind) if kind else models / f"{name}.gguf"
+        path = _path(name, kind, models, scratch)
         head = label(name, kind, load)
         try:
             measured = measure(path, load)
@@ -170,8 +179,11 @@ def main() -> int:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xnai"
     parser.add_argument("--models", type=Path, default=cache / "models", help="where the real model is")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "xnai-sizing")
+    parser.add_argument("--kv-cache", action="store_true", help="only the KV cache, against a dry run of llama.cpp")
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
+    if options.kv_cache:
+        return 1 if kv_cache.compare(options.scratch, options.only) else 0
     chosen = [case for case in cases(options.quick) if options.only in label(*case)]
     return 1 if compare(chosen, options.models, options.scratch) else 0
 

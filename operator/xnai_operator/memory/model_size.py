@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from xnai_operator.api.quantity import MI
 from xnai_operator.memory.gguf_header import ModelHeader
+from xnai_operator.memory.layers import Layer, head_counts, head_widths, layers, per_layer
 
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 KV_BYTES: Final[Mapping[str, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
@@ -25,17 +26,6 @@ BASE: Final[Mapping[str, int]] = {"llama-cpp-python": 72 * MI, "llama-server": 1
 
 REPACKED: Final = frozenset({"Q4_0", "Q4_K", "IQ4_NL"})
 """Types whose 2-D tensors ggml-cpu copies into another layout (repack.cpp); the file stays mapped as well."""
-
-# Every n-th layer sees the whole context, the others see a window. GGUF files do not contain the pattern; the source
-# is llama-model.cpp (set_swa_pattern).
-FULL_EVERY: Final[Mapping[str, int]] = {
-    "gemma2": 2,
-    "gemma3": 6,
-    "gemma3n": 5,
-    "cohere2": 4,
-    "gpt-oss": 2,
-    "exaone4": 4,
-}
 
 MARGIN: Final = 0.05
 MARGIN_BYTES: Final = 8 * MI
@@ -95,71 +85,34 @@ def _padded(cells: int) -> int:
     return -(-cells // 256) * 256
 
 
-def _per_layer(value: object, layers: int, default: int) -> list[int]:
-    """One value for each layer, from a value of the header that is a list of layers or one number for all."""
-    if isinstance(value, list):
-        return [int(v) for v in value[:layers]] + [default] * (layers - len(value))
-    return [default if value is None else int(str(value))] * layers
-
-
-def _windowed(model: ModelHeader, layers: int) -> list[bool]:
-    """Whether each layer keeps only a window of the context."""
-    every = FULL_EVERY.get(model.architecture)
-    if not model.value("attention.sliding_window") or every is None:
-        return [False] * layers  # an unknown pattern counts as full: the size is then too large, never too small
-    return [(layer + 1) % every != 0 for layer in range(layers)]
-
-
-def head_widths(model: ModelHeader) -> tuple[int, int]:
-    """Values of one key and of one value of a head."""
-    layers = int(model.value("block_count", 0))
-    width = int(model.value("embedding_length", 0)) // max(max(_heads(model, layers), default=1), 1)
-    return int(model.value("attention.key_length", width)), int(model.value("attention.value_length", width))
-
-
 def cache_type_fault(model: ModelHeader, kv_type: KvType) -> str | None:
     """Why llama.cpp makes no cache of this type for the model: a row of a head must be whole blocks
     (llama_init_from_model in llama-context.cpp)."""
     block = KV_BLOCKS.get(kv_type, 1)
-    width = next((width for width in head_widths(model) if width % block), None)
+    widths = (*head_widths(model), *head_widths(model, windowed=True))
+    width = next((width for width in widths if width % block), None)
     if width is None:
         return None
     return f"{kv_type} has blocks of {block} values, and the heads of this model are {width} wide; use f16"
 
 
 def kv_cache(model: ModelHeader, options: ModelOptions) -> int:
-    """Bytes: streams x kv_heads x (d_k b_k + d_v b_v) x cells, summed over the layers, plus the recurrent state."""
-    layers = int(model.value("block_count", 0))
-    kv_heads = _per_layer(model.value("attention.head_count_kv"), layers, max(_heads(model, layers), default=0))
-    keys, values = head_widths(model)
+    """Bytes: slots x (keys x b_k + values x b_v) x cells, summed over the layers, plus the states of recurrent layers,
+    which are f32 and constant for each slot (llama-kv-cache.cpp, llama-memory-recurrent.cpp)."""
+    found = layers(model)
+    one = KV_BYTES[options.kv_type]
+    # Without flash attention the values of every layer get the width of the widest one.
+    widest = 0 if options.flash_attention else max((layer.values for layer in found), default=0)
+    kept = [(layer.keys + max(layer.values, widest if layer.values else 0)) * _cells(layer, options) for layer in found]
+    return int(options.slots * (one * sum(kept) + 4 * sum(layer.state for layer in found)))
+
+
+def _cells(layer: Layer, options: ModelOptions) -> int:
+    """The cells of a layer's cache. A window has room for a micro batch beside it (llama-kv-cache-iswa.cpp)."""
     cells = _padded(options.context)
-    window = _window_cells(model, options)
-    one = KV_BYTES[options.kv_type] * (keys + values)
-    total = 0.0
-    for heads_of_layer, windowed in zip(kv_heads, _windowed(model, layers), strict=True):
-        total += heads_of_layer * one * (window if windowed else cells)
-    return int(total * options.slots) + _recurrent(model, options, layers)
-
-
-def _heads(model: ModelHeader, layers: int) -> list[int]:
-    return _per_layer(model.value("attention.head_count"), layers, 0)
-
-
-def _window_cells(model: ModelHeader, options: ModelOptions) -> int:
-    cells = _padded(options.context)
-    window = int(model.value("attention.sliding_window", 0) or 0)
-    return cells if options.full_window or not window else _padded(min(cells, window + options.micro_batch))
-
-
-def _recurrent(model: ModelHeader, options: ModelOptions, layers: int) -> int:
-    """Bytes of the convolution and the state of state-space layers: f32, constant for each slot
-    (llama-memory-recurrent.cpp)."""
-    state = int(model.value("ssm.state_size", 0) or 0)
-    if not state:
-        return 0
-    inner, groups = int(model.value("ssm.inner_size", 0)), int(model.value("ssm.group_count", 0) or 0)
-    kernel = int(model.value("ssm.conv_kernel", 0))
-    return options.slots * layers * 4 * ((kernel - 1) * (inner + 2 * groups * state) + state * inner)
+    if layer.window is None or options.full_window:
+        return cells
+    return min(cells, _padded(min(cells, layer.window + options.micro_batch)))
 
 
 def vocabulary(model: ModelHeader) -> int:
@@ -175,15 +128,15 @@ def compute(model: ModelHeader, options: ModelOptions) -> int:
     embedding; 6 x the inner width of a state-space layer.
     """
     embedding = int(model.value("embedding_length", 0))
-    layers = int(model.value("block_count", 0))
-    forward = max(_per_layer(model.value("feed_forward_length"), layers, 0), default=0)
-    heads = max(_heads(model, layers), default=0)
+    found = layers(model)
+    forward = max(per_layer(model.value("feed_forward_length"), len(found), 0), default=0)
+    heads = max(head_counts(model), default=0)
     batch = min(options.micro_batch, options.context)
     # phi3 has gate and up in one tensor.
     gated = model.architecture == "phi3" or any(".ffn_gate" in tensor.name for tensor in model.tensors)
     width = (6 if gated else 3) * forward // 2 + 4 * embedding + 6 * int(model.value("ssm.inner_size", 0) or 0)
-    cells, window = _padded(options.context), _window_cells(model, options)
-    windows = window if any(_windowed(model, layers)) else 0
+    cells = _padded(options.context)
+    windows = max((_cells(layer, options) for layer in found if layer.window is not None), default=0)
     mask = 2 * (cells + windows) * (1 if options.flash_attention else 2)
     # Measured: the scores of a batch, and half of them again while they are normalised.
     scores = 0 if options.flash_attention else 6 * heads * cells

@@ -32,7 +32,17 @@ COUNTS: Final = (
     "embedding_length",
     "attention.key_length",
     "attention.value_length",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
+    "attention.key_length_mla",
+    "attention.shared_kv_layers",
     "attention.sliding_window",
+    "full_attention_interval",
+    "kda.head_dim",
+    "nextn_predict_layers",
+    "shortconv.l_cache",
+    "token_shift_count",
+    "wkv.head_size",
     "context_length",
     "vocab_size",
     "ssm.state_size",
@@ -41,7 +51,13 @@ COUNTS: Final = (
     "ssm.conv_kernel",
 )
 """The numbers of an architecture that sizing reads: each is a count up to MAX_COUNT."""
-LAYER_COUNTS: Final = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
+LAYER_COUNTS: Final = (
+    "feed_forward_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.recurrent_layers",
+    "attention.sliding_window_pattern",
+)
 """The same, but these may also be given once a layer."""
 MAX_COUNT: Final = 1 << 32
 ALIGNMENT: Final = 32
