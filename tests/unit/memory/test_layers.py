@@ -67,6 +67,7 @@ GEMMA4 = {
         pytest.param(header("gpt-oss", 8, attention__sliding_window=128), 9.50, 35.59, id="gpt-oss"),
         pytest.param(header("llama4", 8), 16.00, 44.09, id="llama4"),
         pytest.param(header("gemma3n", 30, **WINDOW), 16.00, 42.50, id="gemma3n shares caches"),
+        pytest.param(header("gemma4", 12, **GEMMA4), 11.00, 37.19, id="gemma4 shares caches"),
         pytest.param(header("olmo2", 8, attention__head_count_kv=8, **WINDOW), 28.00, 80.75, id="olmo2"),
     ],
 )  # fmt: skip
