@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from xnai_operator.api.quantity import MI
 from xnai_operator.memory.gguf_header import ModelHeader
-from xnai_operator.memory.layers import Layer, head_counts, head_widths, layers, per_layer
+from xnai_operator.memory.layers import FULL_INTERVAL, Layer, head_counts, head_widths, layers, per_layer
 
 KvType = Literal["f32", "f16", "q8_0", "q4_0"]
 KV_BYTES: Final[Mapping[str, float]] = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
@@ -125,7 +125,7 @@ def compute(model: ModelHeader, options: ModelOptions) -> int:
     """Bytes that a micro batch touches in the compute buffer; without flash attention with the scores of every head.
 
     Floats for each token, fitted to measured processes: 3 x the feed-forward width with a gate, 1.5 x without; 4 x the
-    embedding; 6 x the inner width of a state-space layer.
+    embedding; 6 x the inner width of a state-space layer, 12 x that of a gated delta net.
     """
     embedding = int(model.value("embedding_length", 0))
     found = layers(model)
@@ -134,13 +134,18 @@ def compute(model: ModelHeader, options: ModelOptions) -> int:
     batch = min(options.micro_batch, options.context)
     # phi3 has gate and up in one tensor.
     gated = model.architecture == "phi3" or any(".ffn_gate" in tensor.name for tensor in model.tensors)
-    width = (6 if gated else 3) * forward // 2 + 4 * embedding + 6 * int(model.value("ssm.inner_size", 0) or 0)
+    width = (6 if gated else 3) * forward // 2 + 4 * embedding + _inner(model)
     cells = _padded(options.context)
     windows = max((_cells(layer, options) for layer in found if layer.window is not None), default=0)
     mask = 2 * (cells + windows) * (1 if options.flash_attention else 2)
     # Measured: the scores of a batch, and half of them again while they are normalised.
     scores = 0 if options.flash_attention else 6 * heads * cells
     return batch * (4 * width + mask + scores) + 4 * vocabulary(model) * options.slots + MI
+
+
+def _inner(model: ModelHeader) -> int:
+    """Floats for each token in a recurrent layer with an inner width."""
+    return (12 if model.architecture in FULL_INTERVAL else 6) * int(model.value("ssm.inner_size", 0) or 0)
 
 
 def tokenizer(model: ModelHeader) -> int:
