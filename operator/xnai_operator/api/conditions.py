@@ -238,6 +238,9 @@ class Reason(enum.StrEnum):
     START_FAILED = ("StartFailed", Group.POD,
         "The pod could not be started.",
         "Read the message. The operator tries again.")
+    INIT_CONTAINER_RUNNING = ("InitContainerRunning", Group.POD,
+        "An init container of the pod runs. The container of the service starts when it has ended well.",
+        "Wait. `xnai logs NAME --init INIT` shows what the init container does. An edit of the service ends it.")
     STARTING = ("Starting", Group.POD,
         "The pod runs, and no probe has succeeded yet.",
         "Wait. `xnai logs NAME` shows what the service does.", Flags.POD_RUNS)

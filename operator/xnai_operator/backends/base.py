@@ -1,7 +1,7 @@
 """What the engine asks of a back end, in two parts: `Runtime`, which every back end has, and `NodeAgent`, which a
 Kubernetes cluster does not have."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,10 @@ class ExecResult:
     output: str
 
 
+async def nothing() -> None:
+    """Waits for nothing."""
+
+
 class Runtime(Protocol):
     """Runs pods. Every method raises BackendError when the runtime fails, with what to do in the message. A start is
     begun, not awaited until the pod is ready."""
@@ -27,15 +31,18 @@ class Runtime(Protocol):
     async def observe(self) -> Observed:
         """All pods of ours, images and volumes, in a few milliseconds."""
 
-    async def start(self, pod: RenderedPod) -> None:
-        """Prepare what the pod needs and start it. An older pod of the name is removed first; after a failure nothing
-        of the pod is left but its persistent volumes."""
+    async def start(self, pod: RenderedPod, connected: Callable[[], Awaitable[None]] = nothing) -> None:
+        """Prepare what the pod needs, run its init containers one after another, and start the service's container.
+
+        `connected` is awaited when the pod's network exists, before the first container of the service runs. An older
+        pod of the name is removed first; after a failure nothing of the pod is left but its persistent volumes. A start
+        may be cancelled from then on, and the pod is to be stopped or started anew."""
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """Remove the pod and its tmpfs and file directories. Persistent volumes stay. No error when it is gone."""
 
-    async def logs(self, name: str, tail: int) -> str:
-        """The last `tail` lines of the service's output."""
+    async def logs(self, name: str, tail: int, init: str | None = None) -> str:
+        """The last `tail` lines of the output of the service, or of its init container `init`."""
 
     async def exec(self, pod: ObservedPod, command: tuple[str, ...], timeout_seconds: float) -> ExecResult:
         """Run a command in the service's container."""

@@ -2,13 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.host_ports import HostPort
 from xnai_operator.api.images import image_id
-from xnai_operator.backends.base import ExecResult
+from xnai_operator.backends.base import ExecResult, nothing
 from xnai_operator.errors import BackendError
 from xnai_operator.health.probe import ProbeRequest, ProbeResult
 from xnai_operator.memory.allocation import Allocation
@@ -31,6 +31,8 @@ class FakeBackend:
         self.stops: list[str] = []
         self.hold: asyncio.Event | None = None
         """Stops wait for it."""
+        self.init: asyncio.Event | None = None
+        """Init containers wait for it."""
         self.resizes: list[str] = []
         self.told: dict[str, int] = {}
         """Pod name -> the step it was told last."""
@@ -60,7 +62,7 @@ class FakeBackend:
         """See Runtime."""
         return Observed(dict(self._pods), dict(self.images), frozenset(self._volumes), runtime="fake 1")
 
-    async def start(self, pod: RenderedPod) -> None:
+    async def start(self, pod: RenderedPod, connected: Callable[[], Awaitable[None]] = nothing) -> None:
         """See Runtime."""
         for name in (pod.image, *pod.init_images):
             if image_id(self.images, name) is None:
@@ -74,7 +76,7 @@ class FakeBackend:
             raise self.failures.pop(pod.name)
         self._volumes |= {volume.name for volume in pod.volumes}
         pid, labels = next(self._pids), pod.document["metadata"]["labels"]
-        self._pods[pod.name] = ObservedPod(
+        started = ObservedPod(
             name=pod.name,
             namespace=pod.namespace,
             service=pod.service,
@@ -82,6 +84,7 @@ class FakeBackend:
             hash=pod.hash,
             running=True,
             pid=pid,
+            network_pid=pid,
             started_at=float(pid),
             image_id=image,
             ports=frozenset(_ports(pod)),
@@ -92,6 +95,16 @@ class FakeBackend:
             else None,
         )
         self._rendered[pod.name] = pod
+        init = [
+            container["name"].removeprefix(names.INIT) for container in pod.document["spec"].get("initContainers", [])
+        ]
+        initialising = replace(started, running=False, pid=0, started_at=0.0, init_container=init[0] if init else "")
+        self._pods[pod.name] = initialising
+        await connected()
+        if init and self.init is not None:
+            await self._changed()
+            await self.init.wait()
+        self._pods[pod.name] = started
         self.starts.append(pod.name)
         await self._changed()
 
@@ -106,7 +119,9 @@ class FakeBackend:
     async def exit(self, name: str, code: int, seconds: float) -> None:
         """The container of a pod ends by itself, `seconds` after it started."""
         pod = self._pods[name]
-        self._pods[name] = replace(pod, running=False, pid=0, exit_code=code, finished_at=pod.started_at + seconds)
+        self._pods[name] = replace(
+            pod, running=False, pid=0, network_pid=0, exit_code=code, finished_at=pod.started_at + seconds
+        )
         await self._changed()
 
     async def mounts(self, pod: ObservedPod) -> list[ObservedMount]:
@@ -148,7 +163,7 @@ class FakeBackend:
         healthy = pod.name not in self.unhealthy
         return ProbeResult(healthy, "answered" if healthy else "did not answer")
 
-    async def logs(self, name: str, tail: int) -> str:
+    async def logs(self, name: str, tail: int, init: str | None = None) -> str:
         """See Runtime."""
         if name not in self._pods:
             raise BackendError(Reason.POD_MISSING, f"there is no container {name}-{names.CONTAINER}")

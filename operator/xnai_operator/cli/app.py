@@ -148,16 +148,20 @@ def doctor_command(output: Output = Format.TABLE) -> None:
     doctor.run(output)
 
 
-@app.command(name="logs", epilog="Examples:\n\n  xnai logs rag-api\n\n  xnai logs operator --tail 50")
+@app.command(
+    name="logs",
+    epilog="Examples:\n\n  xnai logs rag-api\n\n  xnai logs operator --tail 50\n\n  xnai logs rag-api --init migrate",
+)
 def logs_command(
     name: Annotated[str, typer.Argument(help="a service, or operator, etcd, kube-apiserver, podman, serve")],
     namespace: Annotated[str, typer.Option("-n", "--namespace")] = "default",
     tail: Annotated[int, typer.Option(help="lines from the end", min=1)] = 100,
+    init: Annotated[str | None, typer.Option(help="an init container of the service, while its pod exists")] = None,
 ) -> None:
-    """Print the last lines of a service's output, or of a process of the control plane."""
+    """Print the last lines of the output of a service, of its init container, or of a process of the control plane."""
     from xnai_operator.cli import logs
 
-    logs.run(name, namespace, tail)
+    logs.run(name, namespace, tail, init)
 
 
 def main() -> None:

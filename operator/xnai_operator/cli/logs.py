@@ -9,18 +9,18 @@ from xnai_operator.errors import BackendError
 from xnai_operator.host.files import last_lines
 
 
-def run(name: str, namespace: str, tail: int) -> None:
-    """Print the last `tail` lines."""
+def run(name: str, namespace: str, tail: int, init: str | None = None) -> None:
+    """Print the last `tail` lines, of the init container `init` when it is given."""
     config = Config.read()
     own = config.logs / f"{name}.log"
-    if own.exists():
+    if init is None and own.exists():
         print("\n".join(last_lines(own, tail)))  # noqa: T201
         return
 
     async def read() -> str:
         backend = wiring.backend(config)
         try:
-            return await backend.runtime.logs(f"{namespace}.{name}", tail)
+            return await backend.runtime.logs(f"{namespace}.{name}", tail, init)
         finally:
             await backend.runtime.close()
 

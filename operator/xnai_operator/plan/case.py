@@ -124,6 +124,11 @@ class Case:
         return self.pod is not None and self.pod.running
 
     @property
+    def initialising(self) -> bool:
+        """Whether the pod is being started, and one of its init containers runs."""
+        return self.pod is not None and self.pod.init_container != "" and self.key in self.facts.busy
+
+    @property
     def verdict(self) -> Verdict | None:
         """What admission says; None for a service that does not count (suspended or faulty, and not running)."""
         return self.assessment.verdicts.get(self.key)
@@ -204,9 +209,14 @@ class Candidate:
     @property
     def as_rendered(self) -> bool:
         """Whether the service's container runs and is what would be started now."""
+        return self.unchanged and self.case.running
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the pod is what would be started now."""
         pod = self.pod
         same = pod is not None and pod.uid == self.service.uid and pod.hash == self.rendered.hash
-        return same and self.case.running and not self.image_changed
+        return same and not self.image_changed
 
     def waiting(
         self, reason: Reason, message: str, admitted: Condition | None = None, *, wake_at: float | None = None

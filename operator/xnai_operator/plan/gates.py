@@ -22,8 +22,9 @@ HELD_MESSAGE: Final = "the machine is short of memory: starts when it no longer 
 
 
 def action_in_progress(case: Case) -> Outcome | None:
-    """No action of an earlier pass is under way on the service's pod: its result is reported first."""
-    return Outcome(False, None) if case.key in case.facts.busy else None
+    """No action of an earlier pass is under way on the service's pod: its result is reported first. Init containers may
+    run for ever, so a start that waits for them is no such action."""
+    return Outcome(False, None) if case.key in case.facts.busy and not case.initialising else None
 
 
 def policy_conflict(case: Case) -> Outcome | None:
@@ -112,6 +113,17 @@ def runs_as_rendered(candidate: Candidate) -> Outcome | None:
     return report_running(candidate) if candidate.as_rendered else None
 
 
+def init_container_runs(candidate: Candidate) -> Outcome | None:
+    """No init container runs of the pod that would be started now."""
+    if candidate.pod is None or not candidate.case.initialising or not candidate.unchanged:
+        return None
+    service, init = candidate.service, candidate.pod.init_container
+    message = (
+        f"init container {init} runs; `xnai logs {service.name} -n {service.namespace} --init {init}` prints its output"
+    )
+    return candidate.waiting(Reason.INIT_CONTAINER_RUNNING, message)
+
+
 def change_does_not_fit(candidate: Candidate) -> Outcome | None:
     """There is memory for the change of a running service; else the old pod goes on."""
     verdict = candidate.verdict
@@ -181,6 +193,7 @@ def start(candidate: Candidate) -> Outcome:
 STEPS: Final[tuple[Callable[[Candidate], Outcome | None], ...]] = (
     suspended,  # makes sure that nothing of a suspended service is touched
     runs_as_rendered,  # makes sure that what is unchanged is left alone
+    init_container_runs,  # makes sure that a start under way is left alone unless the service was changed
     change_does_not_fit,  # makes sure that a change without memory does not cost the running pod
     starts_held,  # makes sure that nothing new takes memory while the machine is short of it
     not_admitted,  # makes sure that the sum of what runs fits into the node

@@ -49,11 +49,12 @@ class ContainerRun(NamedTuple):
 class ObservedPod:
     """A pod of ours as the runtime sees it.
 
-    `running`: the service's container runs. `started_at` and `finished_at`: seconds since the epoch, 0 for never.
-    `pid`: 0 when the container does not run. `sections`: the digests of the pod's sections; empty when another version
-    of the operator started it. `variant`: how it differs from what its resource declared. `allocation`: the memory it
-    was admitted with, without its tmpfs; None when the label is missing. `ports`: the ports of the machine that it has,
-    also while its container does not run."""
+    `running`: the service's container runs. `init_container`: the name of the init container that runs; empty when
+    none does. `network_pid`: a process that has the pod's network, 0 when it has none. `started_at` and `finished_at`:
+    seconds since the epoch, 0 for never. `pid`: 0 when the container does not run. `sections`: the digests of the pod's
+    sections; empty when another version of the operator started it. `variant`: how it differs from what its resource
+    declared. `allocation`: the memory it was admitted with, without its tmpfs; None when the label is missing.
+    `ports`: the ports of the machine that it has, also while its container does not run."""
 
     name: str
     namespace: str
@@ -64,6 +65,8 @@ class ObservedPod:
     sections: Mapping[str, str] = field(default_factory=dict)
     variant: Variant = AS_DECLARED
     pid: int = 0
+    network_pid: int = 0
+    init_container: str = ""
     started_at: float = 0.0
     finished_at: float = 0.0
     exit_code: int = 0

@@ -79,7 +79,7 @@ class Engine:
         self._mounts = MountWatch(self._node_agent)
         self._sync = PodSync(self._node_agent)
         self._reporter = Reporter(connections.api, connections.cache, connections.metrics, connections.clock)
-        self._executor = Executor(connections.backend, self._reporter, self._action_ended)
+        self._executor = Executor(connections.backend, self._reporter, self._connected, self._action_ended)
         self._prober = Prober(
             services=connections.cache.service,
             probe=self._node_agent.probe,
@@ -98,6 +98,7 @@ class Engine:
         self._dirty = asyncio.Event()
         self._dirty.set()
         self._pods: Mapping[str, ObservedPod] = {}
+        self._ingress: Mapping[str, frozenset[str]] = {}
         self._used: dict[str, int] = {}
         self._used_at = 0.0
         self._swept_at = 0.0
@@ -161,14 +162,15 @@ class Engine:
 
     async def one_pass(self) -> Plan:
         """One pass. Raises BackendError when the runtime cannot be observed; failed actions are reported."""
+        connected = self._sync.connected
         facts = await self._gatherer.gather(self._swept_at)
         plan = decide(facts, self._clock())
-        self._wake_at, self._pods = plan.wake_at, facts.observed.pods
+        self._wake_at, self._pods, self._ingress = plan.wake_at, facts.observed.pods, plan.ingress
         self._metrics.pass_done(plan, facts.observed.runtime)
         # Statuses are written beside the actions: a pod need not wait for them.
         reported = asyncio.create_task(self._reporter.write(plan))
         await self._executor.begin(plan.actions, reported)
-        await self._sync.apply(plan, self._pods)
+        await self._sync.apply(plan, self._pods, connected)
         await reported
         if plan.drop_caches:
             await asyncio.to_thread(self._memory.drop_caches, self._models.paths(plan.drop_caches))
@@ -187,6 +189,10 @@ class Engine:
     def _probe_states(self, observed: Observed) -> dict[str, ProbeState]:
         self._prober.observe(observed.pods.values())
         return self._prober.states()
+
+    async def _connected(self) -> None:
+        """The network of a pod that starts exists: filter it, and let its peers know it, before it sends a packet."""
+        await self._sync.connect(self._ingress, self._runtime.observe)
 
     def _action_ended(self, action: Action, done: bool) -> None:
         if action.mitigates:

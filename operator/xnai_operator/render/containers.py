@@ -37,7 +37,7 @@ def init(service: XnaiService, mounts: Mounts) -> list[dict[str, Any]]:
 
 def _init(service: XnaiService, declared: InitContainer, mounts: Mounts) -> dict[str, Any]:
     return {
-        "name": f"init{declared.name}",  # never the name of the service's container
+        "name": f"{names.INIT}{declared.name}",
         "image": declared.image or service.spec.image,
         "imagePullPolicy": "IfNotPresent",
         **_given(

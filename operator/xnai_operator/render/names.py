@@ -10,6 +10,8 @@ from typing import Final
 from xnai_operator.api.resources import key_of
 
 CONTAINER: Final = "main"
+INIT: Final = "init"
+"""Before the name of an init container, which is then never that of the service's container."""
 HOST_NAME_LENGTH: Final = 63
 """As in Kubernetes (truncatePodHostnameIfNeeded of the kubelet). Linux takes 64."""
 

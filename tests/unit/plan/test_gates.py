@@ -34,6 +34,7 @@ def test_the_tables_are_in_this_order() -> None:
     assert [gate.__name__ for gate in STEPS] == [
         "suspended",
         "runs_as_rendered",
+        "init_container_runs",
         "change_does_not_fit",
         "starts_held",
         "not_admitted",

@@ -1,6 +1,7 @@
 """What the engine does over several passes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -140,7 +141,7 @@ async def test_a_new_operator_leaves_a_change_without_memory_alone(world: World)
 async def test_a_refused_start_waits_although_the_old_pod_runs(world: World) -> None:
     tries = []
 
-    async def refused(pod: RenderedPod) -> None:
+    async def refused(pod: RenderedPod, connected: Callable[[], Awaitable[None]]) -> None:
         tries.append(pod.name)
         raise BackendError(Reason.START_FAILED, "no room on the disk")
 
@@ -245,9 +246,10 @@ async def test_a_start_that_ends_while_the_runtime_is_observed_is_not_repeated(w
     released = asyncio.Event()
     start, observe = world.backend.start, world.backend.observe
 
-    async def slow_start(pod: RenderedPod) -> None:
+    async def slow_start(pod: RenderedPod, connected: Callable[[], Awaitable[None]]) -> None:
         await released.wait()
-        await start(pod)
+        world.backend.observe = observe
+        await start(pod, connected)
 
     async def stale_observe() -> Observed:
         seen: Observed = await observe()
@@ -295,3 +297,66 @@ async def test_the_ports_of_a_running_pod_are_not_asked_of_the_machine(world: Wo
     await world.backend.exit("default.a", 1, 60)
     await world.settle()
     assert world.condition("a")[1] != "HostPortUnusable"
+
+
+INIT: dict[str, Any] = {"initContainers": [{"name": "migrate", "command": ["migrate"]}]}
+
+
+async def initialising(world: World) -> None:
+    """Service `a`, whose init container runs until `world.backend.init` is set."""
+    world.backend.init = asyncio.Event()
+    world.apply("a", **INIT)
+    while world.condition("a") != ("False", "InitContainerRunning"):
+        await world.engine.one_pass()
+
+
+async def test_the_init_container_that_runs_is_named_and_the_service_then_starts(world: World) -> None:
+    await asyncio.wait_for(initialising(world), 20)
+    body = world.store.get("XnaiService", "default", "a")
+    assert body is not None
+    (ready,) = (c for c in body["status"]["conditions"] if c["type"] == "Ready")
+    assert ready["message"].startswith("init container migrate runs; ")
+    assert not (await world.engine.one_pass()).actions
+    world.backend.init.set()
+    await world.engine.finished()
+    await world.settle()
+    assert (world.condition("a"), world.backend.starts) == (("True", "ProbeSucceeded"), ["default.a"])
+
+
+async def test_another_service_starts_while_an_init_container_runs(world: World) -> None:
+    await asyncio.wait_for(initialising(world), 20)
+    world.apply("b")
+    await world.engine.one_pass()
+    async with asyncio.timeout(20):
+        while "default.b" not in world.backend.starts:
+            await world.engine.one_pass()
+    assert world.backend.starts == ["default.b"]
+    await world.engine._executor.close()
+
+
+async def test_an_edit_ends_the_init_container_that_runs(world: World) -> None:
+    await asyncio.wait_for(initialising(world), 20)
+    world.apply("a", version=2)
+    await world.settle()
+    assert (world.condition("a"), world.backend.starts) == (("True", "ProbeSucceeded"), ["default.a"])
+
+
+async def test_a_delete_ends_the_init_container_that_runs(world: World) -> None:
+    await asyncio.wait_for(initialising(world), 20)
+    world.delete("a")
+    await world.settle()
+    assert (world.backend.starts, world.backend.stops) == ([], ["default.a"])
+    assert (await world.backend.observe()).pods == {}
+
+
+async def test_a_pod_is_let_through_before_its_containers_start(world: World) -> None:
+    world.apply("server")
+    await world.settle()
+    world.backend.init = asyncio.Event()
+    world.apply("a", network={"peers": ["server"]}, **INIT)
+    await world.engine.one_pass()
+    async with asyncio.timeout(20):
+        while world.backend.ingress.get("default.server") != {"default.a"}:
+            await world.engine.one_pass()
+    assert (world.backend.ingress["default.a"], world.backend.starts) == (set(), ["default.server"])
+    await world.engine._executor.close()

@@ -70,7 +70,7 @@ class PodmanNodeAgent:
 
     async def allow_ingress_from(self, pod: ObservedPod, clients: list[ObservedPod]) -> None:
         """See NodeAgent. netavark separates bridges, not the pods on one; a filter in the pod's own network does."""
-        request = protocol.AllowIngress(pid=pod.pid, clients=[client.pid for client in clients])
+        request = protocol.AllowIngress(pid=pod.network_pid, clients=[client.network_pid for client in clients])
         await self._helper.call(protocol.ALLOW_INGRESS, request)
 
     async def usage(self, pod: ObservedPod) -> Usage:

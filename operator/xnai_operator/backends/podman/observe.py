@@ -72,11 +72,17 @@ class Observer:
             self._missing = frozenset({"memory", "cpu"} - usable) if host["cgroupVersion"] == "v2" else frozenset()
             self._limits = not host["security"]["rootless"] or "memory" in usable
         mains = {c["Pod"]: c for c in containers or [] if c["Names"][0].endswith(f"-{names.CONTAINER}")}
-        inspected = await self._inspect(list(mains.values()))
-        found = {
-            pod["Name"]: replace(_pod(pod, inspected.get(pod["Id"])), ports=held_ports(pod, mains.get(pod["Id"], {})))
-            for pod in pods or []
-        }
+        inspected = await self._inspect([*mains.values(), *(infra for pod in pods or [] if (infra := _infra(pod)))])
+        found = {}
+        for pod in pods or []:
+            main = mains.get(pod["Id"])
+            infra = inspected.get(pod.get("InfraId", ""))
+            found[pod["Name"]] = replace(
+                _pod(pod, None if main is None else inspected.get(main["Id"])),
+                ports=held_ports(pod, main or {}),
+                network_pid=0 if infra is None else infra["State"]["Pid"],
+                init_container=_init_container(pod["Name"], containers or []),
+            )
         names_of_volumes = frozenset(v["Name"] for v in volumes or [])
         return Observed(found, images, names_of_volumes, self._limits, self._missing, self._runtime)
 
@@ -102,7 +108,7 @@ class Observer:
         )
         self._inspected = {key: value for key, value in self._inspected.items() if key in keys}
         self._inspected |= {key: value for key, value in zip(new, details, strict=True) if value is not None}
-        return {keys[key]["Pod"]: value for key, value in self._inspected.items()}
+        return {str(key[0]): value for key, value in self._inspected.items()}
 
 
 def usable_controllers(host: dict[str, Any], delegated: tuple[str, ...]) -> frozenset[str]:
@@ -142,6 +148,20 @@ def _parsed(label: str | None, parse: Callable[[str], T]) -> T | None:
         return None if label is None else parse(label)
     except (ValueError, TypeError):
         return None
+
+
+def _infra(pod: dict[str, Any]) -> dict[str, Any] | None:
+    """The container that has the pod's network, as in a list of containers, in which it is not: it has no labels. None
+    while it does not run."""
+    listed = (c for c in pod.get("Containers") or [] if c["Id"] == pod.get("InfraId") and c["Status"] == "running")
+    return next(({"Id": c["Id"], "State": c["Status"]} for c in listed), None)
+
+
+def _init_container(pod: str, containers: list[dict[str, Any]]) -> str:
+    """The init container of the pod that runs, by its name in the service; empty when none does."""
+    prefix = f"{pod}-{names.INIT}"
+    running = (c["Names"][0] for c in containers if c["State"] == "running")
+    return next((name.removeprefix(prefix) for name in running if name.startswith(prefix)), "")
 
 
 def _pod(pod: dict[str, Any], container: dict[str, Any] | None) -> ObservedPod:

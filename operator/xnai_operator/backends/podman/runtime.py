@@ -3,12 +3,12 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from xnai_operator.api import images
 from xnai_operator.api.conditions import Reason
-from xnai_operator.backends.base import ExecResult
+from xnai_operator.backends.base import ExecResult, nothing
 from xnai_operator.backends.podman.directories import Directories
 from xnai_operator.backends.podman.helper import protocol
 from xnai_operator.backends.podman.helper_client import HelperClient
@@ -26,8 +26,8 @@ PLAYS: Final = 4
 """Plays at a time: 8 pods took 0.8 s so, 1.5 s one after another (5.4.2 rootless)."""
 PLAY_SECONDS: Final = 60.0
 """The timeout of a play."""
-INIT_SECONDS: Final = 600.0
-"""The timeout of a play that waits for init containers."""
+INIT_TICK_SECONDS: Final = 0.2
+"""How often a start looks whether an init container has ended."""
 EXEC_TICK_SECONDS: Final = 0.1
 """How often the end of a command that has had its time is tried."""
 EXEC_END_SECONDS: Final = 10.0
@@ -67,7 +67,7 @@ class PodmanRuntime:
         """See Runtime."""
         return await self._observer.observe()
 
-    async def start(self, pod: RenderedPod) -> None:
+    async def start(self, pod: RenderedPod, connected: Callable[[], Awaitable[None]] = nothing) -> None:
         """See Runtime. What Podman would refuse is checked before the old pod is removed."""
         replaces = await self._replaces(pod.name)
         on_disk = [volume for volume in pod.volumes if volume.instead_of is not None]
@@ -92,6 +92,11 @@ class PodmanRuntime:
                     raise error
             async with self._playing:
                 await self._play(pod)
+                await self._start_network(pod.name)
+            await connected()
+            for container in pod.document["spec"].get("initContainers", []):
+                await self._run_init(pod.name, container["name"].removeprefix(names.INIT))
+            await self._start_container(f"{pod.name}-{names.CONTAINER}")
             if pod.cpus:
                 await self._bind_cpus(pod)
         except BackendError:
@@ -124,6 +129,8 @@ class PodmanRuntime:
         await self._transport.call("POST", "/networks/create", ok=(409,), data=json.dumps(body))
 
     async def _play(self, pod: RenderedPod) -> None:
+        """Create the pod. Nothing of it is started: Podman would hold the pod's lock until the init containers have
+        ended, and every list of pods would wait for it."""
         network = pod.network
         if network.name is None:
             mode = f"pasta:--mtu,{network.mtu}"
@@ -133,16 +140,45 @@ class PodmanRuntime:
             "POST",
             "/kube/play",
             reason=Reason.START_FAILED,
-            params={"network": mode},
+            params={"network": mode, "start": "false"},
             data=kube_json(pod.document),
             headers={"Content-Type": "application/yaml"},
-            # Podman answers when the init containers have ended.
-            timeout=INIT_SECONDS if pod.init_images else PLAY_SECONDS,
+            timeout=PLAY_SECONDS,
         )
-        # Podman tells of a container that did not start in an answer of status 200.
+        # Podman tells of a container that failed in an answer of status 200.
         errors = [error for played in report["Pods"] or [] for error in played.get("ContainerErrors") or []]
         if errors:
             raise BackendError(Reason.START_FAILED, plain(errors))
+
+    async def _start_network(self, name: str) -> None:
+        """Start the container that has the pod's network and nothing else, so that there is a network to filter."""
+        pod = await self._transport.call("GET", f"/pods/{name}/json")
+        await self._start_container(pod["InfraContainerID"])
+
+    async def _run_init(self, pod: str, init: str) -> None:
+        """Run an init container to its end, however long it takes. Raises BackendError when it fails."""
+        container = f"{pod}-{names.INIT}{init}"
+        try:
+            await self._start_container(container)
+        except BackendError as error:
+            raise BackendError(error.reason, f"init container {init}: {error.message}") from error
+        inspected = await self._inspect(container)
+        while inspected is not None and is_active(inspected):
+            await asyncio.sleep(INIT_TICK_SECONDS)
+            inspected = await self._inspect(container)
+        if inspected is None:
+            raise BackendError(Reason.START_FAILED, f"init container {init} was removed while it ran")
+        state = inspected["State"]
+        if state["ExitCode"] != 0 or state.get("OOMKilled"):
+            last = (await self.logs(pod, 1, init)).strip()
+            cause = "was killed for want of memory" if state.get("OOMKilled") else f"exited with {state['ExitCode']}"
+            raise BackendError(Reason.START_FAILED, f"init container {init} {cause}" + (f": {last}" if last else ""))
+
+    async def _start_container(self, container: str) -> None:
+        try:
+            await self._transport.call("POST", f"/containers/{container}/start", reason=Reason.START_FAILED)
+        except BackendError as error:
+            raise BackendError(error.reason, plain([error.message])) from error
 
     async def _bind_cpus(self, pod: RenderedPod) -> None:
         """kube YAML has no CPU set, and the cpuset controller is delegated to few users: affinity needs neither."""
@@ -214,10 +250,11 @@ class PodmanRuntime:
                 await self._helper.call(protocol.END_EXEC, request)
             await asyncio.wait({running}, timeout=EXEC_TICK_SECONDS)
 
-    async def logs(self, name: str, tail: int) -> str:
+    async def logs(self, name: str, tail: int, init: str | None = None) -> str:
         """See Runtime."""
         params = {"stdout": "true", "stderr": "true", "tail": str(tail)}
-        path = f"/containers/{name}-{names.CONTAINER}/logs"
+        container = names.CONTAINER if init is None else f"{names.INIT}{init}"
+        path = f"/containers/{name}-{container}/logs"
         tries = LOG_TRIES
         while True:
             try:
@@ -238,6 +275,12 @@ class PodmanRuntime:
         """See Runtime."""
         await self._helper.close()
         self._transport.close()
+
+
+def is_active(container: dict[str, Any]) -> bool:
+    """Whether a started container, as Podman inspects it, has yet to end. It is `created` for a moment before it runs,
+    and `stopped` before its exit code is known."""
+    return container["State"]["Status"] in {"created", "initialized", "running", "paused", "stopping", "stopped"}
 
 
 def kube_json(document: dict[str, Any]) -> bytes:

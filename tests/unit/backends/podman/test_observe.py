@@ -8,7 +8,7 @@ import pytest
 from tests.unit.conftest import make_service, render
 from xnai_operator.api.conditions import Reason
 from xnai_operator.api.host_ports import HostPort
-from xnai_operator.backends.podman.observe import Observer, held_ports, usable_controllers
+from xnai_operator.backends.podman.observe import Observer, _infra, _init_container, held_ports, usable_controllers
 from xnai_operator.backends.podman.transport import Transport
 from xnai_operator.errors import BackendError
 from xnai_operator.memory.allocation import Allocation
@@ -154,3 +154,31 @@ def test_a_pod_has_the_ports_of_its_infra_container(infra: str, expected: set[tu
 
 def test_a_pod_without_a_container_has_no_ports() -> None:
     assert held_ports({"InfraId": "i", "Containers": None}, {}) == frozenset()
+
+
+LISTED = {"Id": "1", "Name": "default.redis", "InfraId": "i", "Containers": [{"Id": "i", "Status": "running"}]}
+
+
+@pytest.mark.parametrize(
+    ("container", "init"),
+    [
+        pytest.param({"Names": ["default.redis-initmigrate"], "State": "running"}, "migrate", id="it runs"),
+        pytest.param({"Names": ["default.redis-initmigrate"], "State": "exited"}, "", id="it has ended"),
+        pytest.param({"Names": ["default.redis-initmigrate"], "State": "created"}, "", id="it has not begun"),
+        pytest.param({"Names": ["default.redis2-initmigrate"], "State": "running"}, "", id="another pod's"),
+    ],
+)
+def test_the_init_container_that_runs_is_observed(container: dict[str, Any], init: str) -> None:
+    assert _init_container("default.redis", [container]) == init
+
+
+@pytest.mark.parametrize(
+    ("pod", "infra"),
+    [
+        pytest.param(LISTED, {"Id": "i", "State": "running"}, id="it runs"),
+        pytest.param({**LISTED, "Containers": [{"Id": "i", "Status": "exited"}]}, None, id="it has ended"),
+        pytest.param({**LISTED, "InfraId": ""}, None, id="a pod without one"),
+    ],
+)
+def test_the_container_that_has_the_network_is_found(pod: dict[str, Any], infra: dict[str, Any] | None) -> None:
+    assert _infra(pod) == infra
