@@ -21,8 +21,10 @@ class BackendError(XnaiError):
 
 
 class ApiError(XnaiError):
-    """The API server refused a request (`status` is HTTP's) or did not answer (`status` 0)."""
+    """The API server refused a request (`status` is HTTP's) or did not answer (`status` 0). `conflicts`: the paths of
+    fields that another field manager owns."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, conflicts: tuple[str, ...] = ()) -> None:
         super().__init__(Reason.API_REFUSED if status else Reason.API_UNAVAILABLE, message)
         self.status = status
+        self.conflicts = conflicts

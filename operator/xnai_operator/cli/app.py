@@ -41,11 +41,16 @@ def up_command(
     filename: Files = [],  # noqa: B006 - typer's way to say "none given"
     context: Annotated[str | None, typer.Option(help="use the API server of this context of your kubeconfig")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until all services are Ready")] = 600,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="take the shipped state: undo your changes, make again what you deleted")
+    ] = False,
 ) -> None:
-    """Start everything in the background, apply the manifests, wait until all services are Ready."""
+    """Start everything in the background, apply the manifests, wait until all services are Ready.
+
+    What you changed with kubectl stays, and what you deleted stays deleted, unless you name its file or say --reset."""
     from xnai_operator.cli import up
 
-    up.run(filename, context, timeout)
+    up.run(filename, context, timeout, reset=reset)
 
 
 @app.command(name="down")
@@ -81,11 +86,19 @@ def serve_command() -> None:
 @app.command(
     name="status", epilog="Examples:\n\n  xnai status\n\n  xnai status -o json | jq '.[] | select(.ready | not)'"
 )
-def status_command(output: Output = Format.TABLE) -> None:
+def status_command(
+    output: Output = Format.TABLE,
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="only the services of this namespace")] = "",
+    all_namespaces: Annotated[
+        bool, typer.Option("-A", "--all-namespaces", help="the services of all namespaces, with their namespace")
+    ] = False,
+) -> None:
     """Every service: ready or why not, memory and tmpfs asked for and used, where it answers."""
     from xnai_operator.cli import status
 
-    status.run(output)
+    if namespace and all_namespaces:
+        fail("-n and -A exclude each other", Exit.USAGE)
+    status.run(output, namespace, all_namespaces=all_namespaces)
 
 
 @app.command(name="kubeconfig", epilog="Example:\n\n  export KUBECONFIG=$(xnai kubeconfig)")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from rich.text import Text
 
 from xnai_operator.cli.output import Exit, Format, out, show
 from xnai_operator.config import Config
@@ -211,7 +212,7 @@ def examine(config: Config) -> list[Finding]:
     return found if any(f.level == "fault" for f in found) else [*found, podman_info()]
 
 
-_MARKS: Final = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "fault": "[red]fault[/red]"}
+_STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "red"}
 
 
 def run(output: Format) -> None:
@@ -221,8 +222,9 @@ def run(output: Format) -> None:
         show([finding.row() for finding in findings], (), output)
     else:
         for finding in findings:
-            out.print(f"{_MARKS[finding.level]}{' ' * (10 - len(finding.level))} {finding.check}: {finding.found}")
+            level = (f"{finding.level:10}", _STYLES[finding.level])
+            out.print(Text.assemble(level, f" {finding.check}: {finding.found}"))
             if finding.level != "ok":
-                out.print(f"           why: {finding.why}\n           fix: {finding.fix}", markup=False, soft_wrap=True)
+                out.print(f"           why: {finding.why}\n           fix: {finding.fix}", soft_wrap=True)
     if any(finding.level == "fault" for finding in findings):
         raise typer.Exit(Exit.CONDITION_FALSE)

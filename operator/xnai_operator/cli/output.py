@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Not a terminal: no wrapping, so that a line stays a line for grep and awk.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 240)
+# What is printed is data: `[x]` in a message is no markup of rich. A style is given by a Text.
+out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False, width=None if sys.stderr.isatty() else 240)
 
 
 class Exit(IntEnum):
@@ -35,7 +37,7 @@ class Format(StrEnum):
 
 def fail(message: str, code: Exit = Exit.CONDITION_FALSE) -> NoReturn:
     """Say what is wrong and end."""
-    err.print(f"[red]error:[/red] {message}" if err.is_terminal else f"error: {message}", markup=err.is_terminal)
+    err.print(Text.assemble(("error:", "red" if err.is_terminal else ""), f" {message}"))
     raise typer.Exit(code)
 
 
@@ -57,7 +59,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
     for column in columns:
         made.add_column(column.upper().replace("_", " "), overflow="fold")
     for row in rows:
-        made.add_row(*(str(row.get(column, "")) for column in columns))
+        made.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     return made
 
 

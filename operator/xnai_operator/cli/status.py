@@ -14,7 +14,7 @@ from xnai_operator.api.status import XnaiServiceStatus
 from xnai_operator.backends.base import NodeAgent, ObservedPod
 from xnai_operator.cli.client import with_api
 from xnai_operator.cli.output import Exit, Format, mebibytes, out, show
-from xnai_operator.cli.readiness import readiness
+from xnai_operator.cli.readiness import readiness, suspended
 from xnai_operator.config import Config
 from xnai_operator.errors import BackendError
 from xnai_operator.host.ladder_file import stored_ladder
@@ -24,22 +24,29 @@ from xnai_operator.kube.client import KubeClient
 COLUMNS = ("service", "ready", "memory_used", "memory_asked", "tmpfs_used", "tmpfs_size", "url", "message")
 
 
-def run(output: Format) -> None:
-    """Print the rows; exit code 1 when a service is not Ready."""
+def run(output: Format, namespace: str = "", *, all_namespaces: bool = False) -> None:
+    """Print the rows, of one namespace when it is named; exit code 1 when a service is neither Ready nor suspended."""
     config = Config.read()
-    found = with_api(config, lambda api: rows(config, api))
+    found = with_api(config, lambda api: rows(config, api, namespace))
     if output is Format.TABLE:
-        show(found, COLUMNS, output)
-        out.print(f"\n{memory(config)}", highlight=False)
+        show(found, columns(found, all_namespaces=all_namespaces), output)
+        out.print(f"\n{memory(config)}")
     else:
         show(for_scripts(found), (), output)
-    if not all(row["ready"] for row in found):
+    if not all(row["ready"] or row["suspended"] for row in found):
         raise typer.Exit(Exit.CONDITION_FALSE)
 
 
-async def rows(config: Config, api: KubeClient) -> list[dict[str, Any]]:
-    """One row a service. Sizes in bytes under `…Bytes`, and as text for the table."""
-    listed = await api.get(XNAI_SERVICE.path())
+def columns(rows: list[dict[str, Any]], *, all_namespaces: bool = False) -> tuple[str, ...]:
+    """The columns of the table; the namespace is one when the rows are of several, or when it is asked for."""
+    several = len({row["namespace"] for row in rows}) > 1
+    return ("namespace", *COLUMNS) if several or all_namespaces else COLUMNS
+
+
+async def rows(config: Config, api: KubeClient, namespace: str = "") -> list[dict[str, Any]]:
+    """One row a service, of every namespace unless one is named. Sizes in bytes under `…Bytes`, and as text for the
+    table."""
+    listed = await api.get(XNAI_SERVICE.path(namespace))
     backend = wiring.backend(config)
     pods: dict[str, ObservedPod] = {}
     failure = ""
@@ -72,6 +79,7 @@ async def _row(
         "namespace": metadata["namespace"],
         "service": metadata["name"],
         "ready": ready,
+        "suspended": suspended(body),
         "memoryUsedBytes": used,
         "memoryAskedBytes": asked,
         "tmpfsUsedBytes": tmpfs_used,

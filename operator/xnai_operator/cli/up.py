@@ -4,23 +4,25 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from xnai_operator.api.kinds import CUSTOM, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, XNAI_SERVICE
 from xnai_operator.cli import background, doctor, documents, serve, status
 from xnai_operator.cli.api_server import ContextError, kubeconfig, use_context
 from xnai_operator.cli.client import with_api
 from xnai_operator.cli.output import Exit, Format, err, fail, out, show
-from xnai_operator.cli.readiness import readiness
+from xnai_operator.cli.readiness import readiness, settled, suspended
 from xnai_operator.config import Config
 from xnai_operator.errors import ApiError, XnaiError
 from xnai_operator.kube import manifests
+from xnai_operator.kube.applier import Applier
 from xnai_operator.kube.client import KubeClient
 
 SIGN_OF_LIFE_SECONDS: Final = 10.0
@@ -30,7 +32,15 @@ class UpError(Exception):
     """Not everything came up. The message says what, and the next command."""
 
 
-def run(files: list[str], context: str | None, timeout: float) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """`kept`: object -> fields that stay as the user has them. `deleted`: objects that stay deleted."""
+
+    kept: dict[str, list[str]]
+    deleted: list[str]
+
+
+def run(files: list[str], context: str | None, timeout: float, *, reset: bool = False) -> None:
     """Start everything, apply the files, wait, and print the services and what to type next."""
     config = Config.read()
     faults = [finding for finding in doctor.examine(config) if finding.level == "fault"]
@@ -40,20 +50,32 @@ def run(files: list[str], context: str | None, timeout: float) -> None:
     try:
         use_context(config, context)
         with progress() as shown:
-            asyncio.run(up(config, bodies, timeout, shown))
+            outcome = asyncio.run(up(config, bodies, timeout, shown, reset=reset, recreate=bool(files)))
     except (UpError, ContextError, XnaiError) as error:
         fail(str(error))
     except manifests.ManifestError as error:
         fail(str(error), Exit.USAGE)
     rows = with_api(config, lambda api: status.rows(config, api))
-    show(rows, status.COLUMNS[:-1], Format.TABLE)
+    show(rows, status.columns(rows)[:-1], Format.TABLE)
+    for line in kept_lines(outcome):
+        out.print(line, soft_wrap=True)
+    asleep = sum(row["suspended"] for row in rows)
     out.print(
-        f"\n{sum(row['ready'] for row in rows)}/{len(rows)} Ready. Worth typing next:\n\n"
+        f"\n{sum(row['ready'] for row in rows)}/{len(rows) - asleep} Ready{f', {asleep} suspended' if asleep else ''}. "
+        "Worth typing next:\n\n"
         f"  export KUBECONFIG={kubeconfig(config)}\n"
         "  kubectl get xs,tp -o wide\n  kubectl explain xnaiservice.spec.storage --recursive\n  xnai logs rag-api",
-        highlight=False,
         soft_wrap=True,
     )
+
+
+def kept_lines(outcome: Outcome) -> list[str]:
+    """What differs from the shipped state because the user wants it so, and how to take the shipped state."""
+    lines = [f"{name}: your changes stay: {', '.join(paths)}" for name, paths in outcome.kept.items()]
+    lines += [f"{name}: you deleted it, and it stays deleted" for name in outcome.deleted]
+    if lines:
+        lines.append("to take the shipped state: `xnai up --reset`; only for one: `xnai up --reset -f FILE`")
+    return ["", *lines] if lines else []
 
 
 @dataclass
@@ -84,13 +106,14 @@ class Progress:
     def _print(self, item: str, text: str, now: float) -> None:
         self._printed[item] = now
         if self.live is None:
-            err.print(f"[{now - self.started:6.1f} s] {item}: {text}", markup=False)
+            err.print(f"[{now - self.started:6.1f} s] {item}: {text}")
 
     def _table(self, now: float) -> Table:
         shown = Table.grid(padding=(0, 2))
         for item, (text, since, done) in self._rows.items():
             seconds = "" if done else f"{now - since:.0f} s"
-            shown.add_row("[green]✓[/green]" if done else "[yellow]…[/yellow]", item, text, seconds)
+            mark = Text("✓", "green") if done else Text("…", "yellow")
+            shown.add_row(mark, Text(item), Text(text), seconds)
         return shown
 
 
@@ -104,24 +127,28 @@ def progress() -> Iterator[Progress]:
         yield Progress(live, time.monotonic())
 
 
-async def up(config: Config, bodies: list[dict[str, Any]], seconds: float, show: Progress) -> list[dict[str, Any]]:
-    """Start the server and apply `bodies`; the XnaiServices as they stand at the end.
-
-    `seconds` to wait until they are Ready. Raises UpError, ManifestError.
-    """
+async def up(
+    config: Config, bodies: list[dict[str, Any]], seconds: float, show: Progress, *, reset: bool, recreate: bool
+) -> Outcome:
+    """Start the server, apply `bodies`, wait at most `seconds` until the services are Ready. `reset` and `recreate`
+    as of Applier. Raises UpError, ManifestError, ApiError."""
     deadline = time.monotonic() + seconds
     background.start(config)
     api = await _api(config, deadline, show)
     try:
-        await _apply(api, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
+        await _apply(api.apply, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
         await _established(api, deadline)
+        applier = Applier(api, reset=reset, recreate=recreate)
+        await applier.load()
         namespaces = [body for body in bodies if body["kind"] == NAMESPACE.name]
-        await _apply(api, namespaces, "namespaces", show)
+        await _apply(applier.apply, namespaces, "namespaces", show)
         for secret in await manifests.generate_secrets(api, bodies):
             show.say(f"secret {secret}", "generated", done=True)
-        await _apply(api, [body for body in bodies if body not in namespaces], "manifests", show)
+        await _apply(applier.apply, [body for body in bodies if body not in namespaces], "manifests", show)
+        await applier.save()
         await _operator(config, deadline, show)
-        return await _ready(api, bodies, deadline, show)
+        await _ready(api, bodies, deadline, show)
+        return Outcome(applier.kept, applier.deleted)
     finally:
         await api.close()
 
@@ -175,16 +202,19 @@ def _alive(pid_file: Path) -> bool:
     return True
 
 
-async def _apply(api: KubeClient, bodies: list[dict[str, Any]], what: str, show: Progress) -> None:
+async def _apply(
+    apply: Callable[[dict[str, Any]], Awaitable[object]], bodies: list[dict[str, Any]], what: str, show: Progress
+) -> None:
     if not bodies:
         return
     show.say(what, "applying")
+    applied = 0
     for body in bodies:
         try:
-            await api.apply(body)
+            applied += await apply(body) is not False
         except ApiError as error:
             raise UpError(f"{body['kind']} {body['metadata']['name']}: {error.message}") from error
-    show.say(what, f"{len(bodies)} applied", done=True)
+    show.say(what, f"{applied} applied", done=True)
 
 
 async def _established(api: KubeClient, deadline: float) -> None:
@@ -200,9 +230,8 @@ async def _established(api: KubeClient, deadline: float) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _ready(
-    api: KubeClient, bodies: list[dict[str, Any]], deadline: float, show: Progress
-) -> list[dict[str, Any]]:
+async def _ready(api: KubeClient, bodies: list[dict[str, Any]], deadline: float, show: Progress) -> None:
+    """Until every service that is there is Ready or suspended. Raises UpError."""
     wanted = [
         (body["metadata"].get("namespace", "default"), body["metadata"]["name"])
         for body in bodies
@@ -213,10 +242,10 @@ async def _ready(
         present = [state for state in states if state is not None]
         for state in present:
             ready, text = readiness(state)
-            show.say(state["metadata"]["name"], text, done=ready)
-        if all(readiness(state)[0] for state in present):
-            return present
+            show.say(state["metadata"]["name"], text, done=ready or suspended(state))
+        if all(settled(state) for state in present):
+            return
         if time.monotonic() > deadline:
-            late = [s["metadata"]["name"] for s in present if not readiness(s)[0]]
+            late = [s["metadata"]["name"] for s in present if not settled(s)]
             raise UpError(f"not Ready in time: {', '.join(late)}; `kubectl describe xs {late[0]}` says why")
         await asyncio.sleep(0.25)

@@ -45,19 +45,21 @@ class KubeClient:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ApiError(0, f"the API server does not answer: {error}") from error
         if answer.status >= 400:
-            raise ApiError(answer.status, _message(data) or f"{method} {path}: HTTP {answer.status}")
+            message, conflicts = _status(data)
+            raise ApiError(answer.status, message or f"{method} {path}: HTTP {answer.status}", conflicts)
         return json.loads(data)
 
-    async def apply(self, body: dict[str, Any]) -> None:
-        """Server-side apply of one object; what others own is taken over. Raises ApiError when it is refused,
-        ValueError for a kind this client does not know."""
+    async def apply(self, body: dict[str, Any], *, force: bool = True) -> None:
+        """Server-side apply of one object; with `force`, what others own is taken over. Raises ApiError when it is
+        refused (409 with `conflicts` where others own fields), ValueError for a kind this client does not know."""
         kind = BY_NAME.get(body.get("kind", ""))
         if kind is None:
             known = ", ".join(kind.name for kind in ALL)
             raise ValueError(f"kind {body.get('kind')!r} is none of {known}; use kubectl apply")
         metadata = body["metadata"]
         namespace = metadata.setdefault("namespace", "default") if kind.namespaced else ""
-        path = kind.path(namespace, metadata["name"]) + "?fieldManager=xnai&force=true&fieldValidation=Strict"
+        options = f"fieldManager=xnai&force={str(force).lower()}&fieldValidation=Strict"
+        path = f"{kind.path(namespace, metadata['name'])}?{options}"
         await self.request("PATCH", path, body, "application/apply-patch+yaml")
 
     async def get(self, path: str) -> Any:
@@ -99,10 +101,14 @@ class KubeClient:
         await self._client.close()  # type: ignore[no-untyped-call]
 
 
-def _message(data: bytes) -> str:
-    """The words of a Status object."""
+def _status(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The words of a Status object, and the fields it names that other managers own."""
     try:
         body = json.loads(data)
     except ValueError:
-        return data.decode(errors="replace")
-    return str(body.get("message", "")) if isinstance(body, dict) else ""
+        return data.decode(errors="replace"), ()
+    if not isinstance(body, dict):
+        return "", ()
+    causes = (body.get("details") or {}).get("causes") or []
+    conflicts = tuple(cause["field"] for cause in causes if cause.get("reason") == "FieldManagerConflict")
+    return str(body.get("message", "")), conflicts
