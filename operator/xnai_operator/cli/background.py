@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ Description=XNAi operator: private control plane, Podman service, operator
 
 [Service]
 ExecStart={command}
-Environment=PATH={path} XNAI_INSTANCE={instance}
+{environment}
 Restart=on-failure
 KillMode=process
 TimeoutStopSec=90
@@ -26,6 +27,31 @@ TimeoutStopSec=90
 [Install]
 WantedBy=default.target
 """
+
+
+_DIRECTORIES: Final = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the server is given of the environment of `xnai up`: PATH, every XNAI_*, the XDG directories."""
+    return {
+        name: value
+        for name, value in sorted(environ.items())
+        if name == "PATH" or name.startswith("XNAI_") or name in _DIRECTORIES
+    }
+
+
+def quoted(text: str) -> str:
+    """A word of a systemd unit (systemd.syntax(7), systemd.unit(5)): quoted where needed; `%` starts a specifier."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    return f'"{escaped}"' if not text or any(c in text for c in " \t\n\"'\\;") else escaped
+
+
+def unit_text(command: Sequence[str], environ: Mapping[str, str]) -> str:
+    """The systemd user unit of the server. In ExecStart `$` starts a variable; in Environment it does not."""
+    settings = [f"Environment={quoted(f'{name}={value}')}" for name, value in environment(environ).items()]
+    words = " ".join(quoted(word).replace("$", "$$") for word in command)
+    return _UNIT_TEXT.format(command=words, environment="\n".join(settings))
 
 
 def systemd() -> bool:
@@ -55,8 +81,9 @@ def unit_path(config: Config) -> Path:
 
 def _start_unit(config: Config) -> None:
     path = unit_path(config)
-    text = _UNIT_TEXT.format(command=" ".join(serve.COMMAND), path=os.environ.get("PATH", ""), instance=config.instance)
+    text = unit_text(serve.COMMAND, os.environ)
     if not path.exists() or path.read_text() != text:
+        stop(config)  # `enable --now` leaves a running server with its old environment
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         subprocess.run(["systemctl", "--user", "daemon-reload"], check=True)

@@ -134,6 +134,9 @@ async def up(
     as of Applier. Raises UpError, ManifestError, ApiError."""
     deadline = time.monotonic() + seconds
     background.start(config)
+    if background.systemd():
+        taken = ", ".join(background.environment(os.environ))
+        show.say("systemd unit", f"{background.unit_path(config)}, with {taken} of this shell", done=True)
     api = await _api(config, deadline, show)
     try:
         await _apply(api.apply, manifests.read([manifests.shipped("crds")]), "resource definitions", show)
