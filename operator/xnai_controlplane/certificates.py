@@ -1,5 +1,6 @@
 """Certificates of the private control plane: one authority, one server, one client certificate a user."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -61,9 +63,11 @@ def _builder(subject: Subject, issuer: x509.Name, now: datetime, lifetime: timed
 def _authority(directory: Path, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     crt, key_file = directory / "ca.crt", directory / "ca.key"
     if crt.exists() and key_file.exists():
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return x509.load_pem_x509_certificate(crt.read_bytes()), key
+        # A damaged authority is made anew, and with it every certificate it signed.
+        with contextlib.suppress(ValueError):
+            key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+            assert isinstance(key, ec.EllipticCurvePrivateKey)
+            return x509.load_pem_x509_certificate(crt.read_bytes()), key
     key = ec.generate_private_key(ec.SECP256R1())
     subject = Subject("xnai-control-plane")
     usage = x509.KeyUsage(
@@ -89,8 +93,15 @@ def _authority(directory: Path, now: datetime) -> tuple[x509.Certificate, ec.Ell
     return certificate, key
 
 
-def _current(path: Path, now: datetime) -> bool:
-    return path.exists() and x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc - now > RENEW_BEFORE
+def _current(path: Path, authority: x509.Certificate, now: datetime) -> bool:
+    """Whether the certificate and its key are whole, signed by this authority, and not near their end."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
+        certificate.verify_directly_issued_by(authority)
+    except (FileNotFoundError, ValueError, InvalidSignature):
+        return False
+    return certificate.not_valid_after_utc - now > RENEW_BEFORE
 
 
 def ensure(directory: Path, now: datetime | None = None) -> None:
@@ -100,7 +111,7 @@ def ensure(directory: Path, now: datetime | None = None) -> None:
     directory.chmod(0o700)
     authority, authority_key = _authority(directory, now)
     for name, subject in SUBJECTS.items():
-        if _current(directory / f"{name}.crt", now):
+        if _current(directory / f"{name}.crt", authority, now):
             continue
         key = ec.generate_private_key(ec.SECP256R1())
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if subject.server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -119,7 +130,7 @@ def ensure(directory: Path, now: datetime | None = None) -> None:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         _store(directory, name, builder.sign(authority_key, hashes.SHA256()), key)
     service_accounts = directory / "service-accounts.key"
-    if not service_accounts.exists():
+    if not service_accounts.exists() or not service_accounts.read_bytes():
         key = ec.generate_private_key(ec.SECP256R1())
         write_private(
             service_accounts,

@@ -54,7 +54,8 @@ class ControlPlane:
     def port(self) -> int:
         """The API server's port on 127.0.0.1: chosen once and kept, so that kubeconfigs stay valid."""
         file = self.state / "port"
-        if not file.exists():
+        # An empty file is one of a power cut; the kubeconfigs are written again with the new port.
+        if not file.exists() or not file.read_text().strip():
             self.state.mkdir(parents=True, exist_ok=True)
             write_private(file, f"{_free_port()}\n".encode())
         return int(file.read_text())

@@ -28,3 +28,7 @@ class ApiError(XnaiError):
         super().__init__(Reason.API_REFUSED if status else Reason.API_UNAVAILABLE, message)
         self.status = status
         self.conflicts = conflicts
+
+
+class StateError(Exception):
+    """A file of the state is damaged. The message names it and says what to do."""

@@ -3,9 +3,11 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from xnai_operator.backends.podman.backend import PodmanBackend, connect
 from xnai_operator.config import Config
+from xnai_operator.errors import StateError
 from xnai_operator.host import node
 from xnai_operator.host.files import write_atomically
 from xnai_operator.plan.types import Node
@@ -13,12 +15,23 @@ from xnai_operator.render import podman
 from xnai_operator.render.installation import Installation
 from xnai_operator.render.intent import Renderer
 
+KEY_BYTES: Final = 32
+
 
 def installation_key(path: Path) -> bytes:
-    """The key of the hashes: 32 bytes, created on first use. Only the user can read it."""
+    """The key of the hashes: 32 bytes, created on first use. Only the user can read it.
+
+    A damaged key is not made anew: every hash and the id of the installation would change. Raises StateError."""
     if not path.exists():
-        write_atomically(path, secrets.token_bytes(32))
-    return path.read_bytes()
+        write_atomically(path, secrets.token_bytes(KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise StateError(
+            f"{path} has {len(key)} bytes in place of {KEY_BYTES}, as after a power cut. Restore it from a backup. "
+            "Without one, delete it: a new key is made, every pod is started again, and pods and volumes of the old "
+            "key are no longer known as this installation's"
+        )
+    return key
 
 
 def installation(config: Config) -> Installation:

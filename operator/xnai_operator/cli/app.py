@@ -184,6 +184,12 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("interrupted; run the command again to go on")
         sys.exit(130)
+    except Exception as error:
+        from xnai_operator.errors import StateError
+
+        if not isinstance(error, StateError):
+            raise
+        sys.exit(f"error: {error}")
 
 
 if os.environ.get("XNAI_DEBUG") is None:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from xnai_operator import wiring
 from xnai_operator.api.kinds import CUSTOM, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, XNAI_SERVICE
 from xnai_operator.cli import background, doctor, documents, serve, status
 from xnai_operator.cli.api_server import ContextError, kubeconfig, use_context
@@ -46,6 +47,7 @@ def run(files: list[str], context: str | None, timeout: float, *, reset: bool = 
     faults = [finding for finding in doctor.examine(config) if finding.level == "fault"]
     if faults:
         fail("; ".join(f"{f.check}: {f.found} ({f.fix})" for f in faults) + "; `xnai doctor` says more")
+    wiring.installation(config)  # a damaged key is said here, not in a loop of the operator
     bodies = documents.read(files or [str(manifests.shipped("manifests"))])
     try:
         use_context(config, context)

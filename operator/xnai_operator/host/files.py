@@ -17,6 +17,8 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o600) -> Non
     with os.fdopen(descriptor, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         os.fchmod(descriptor, mode)
+        file.flush()
+        os.fsync(descriptor)  # else a power cut after the rename can leave an empty file
     temporary.replace(path)
 
 
