@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.podman.conftest import inside
-from tests.unit.models.gguf_files import WHOLE
+from tests.unit.models.gguf_files import whole_file
 from tests.unit.world import World
 from xnai_operator.backends.podman.backend import PodmanBackend
 from xnai_operator.render.installation import Installation
@@ -29,7 +29,7 @@ async def test_the_ladder_is_climbed_and_left_again(
 ) -> None:
     folder = Path(installation.models_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "m.gguf").write_bytes(WHOLE)
+    (folder / "m.gguf").write_bytes(whole_file())
     world = World(installation, tmp_path)
     world.backend = podman_backend
     world.begin()
